@@ -1,0 +1,6 @@
+"""``python -m rsccli``."""
+
+from rsccli.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The ``rsccli`` command: gathers the commands and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rsccli import __version__
+from rsccli.cli import caption, env, info, models, report, train
+from rsccli.errors import RsccliError
+
+app = typer.Typer(
+    name="rsccli",
+    help="Describe in words what changed between two georeferenced images, tile by tile, as a map.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rsccli {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Describe in words what changed between two georeferenced images, tile by tile, as a map.
+
+    Exit codes: 0 done; 1 a bug; 2 usage; 3 input; 4 model or device; 5 finished with failed tiles;
+    75 stopped by a signal at a safe point, run the same command again to resume.
+    """
+
+
+for command in (caption, report, info, models, env, train):
+    command.register(app)
+
+
+def main() -> None:
+    """Run the command line; the console script calls this."""
+    try:
+        app()
+    except RsccliError as error:
+        print(f"rsccli: {error}", file=sys.stderr)
+        if error.__cause__ is not None:
+            print(f"  caused by: {type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our stdout has left (rsccli ... -o - | head): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,1 @@
+"""Generated changes over real backgrounds."""

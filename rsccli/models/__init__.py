@@ -1,0 +1,1 @@
+"""Bundles, sessions, decoders and the captioner registry. Knows no raster file."""

@@ -1,0 +1,1 @@
+"""The one loop: plan, prefetch, batch, caption, journal; signals."""
