@@ -1,0 +1,100 @@
+# What a person types here. `make` alone lists the targets.
+# A bare machine needs Python 3.11 to 3.13, make and a package registry; nothing has to be activated.
+
+SHELL := /bin/sh
+VENV ?= .venv
+PY := $(VENV)/bin/python
+OUT ?= out
+# More flags for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+# The first of these that really is a Python of the supported versions and can make environments.
+FIND_PYTHON = for name in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+	if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		>/dev/null 2>&1; then found="$$name"; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo "rsccli needs Python 3.11, 3.12 or 3.13 with venv; none is on PATH." >&2; \
+		echo "Debian and Ubuntu: apt install python3 python3-venv. Or name one: make $@ PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+
+INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install install-dev test test-slow lint docs picture clean \
+	bench bench-raster bench-caption bench-memory bench-start bench-output
+
+help:  ## List what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# ---- environment: stamps tell what is installed, so a second call installs nothing ----
+
+$(VENV)/.made:
+	@$(FIND_PYTHON); \
+	echo "Making $(VENV) with $$found ($$("$$found" --version))" >&2; \
+	"$$found" -m venv --clear $(VENV) && touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing rsccli into $(VENV) (the first time: some minutes)" >&2
+	@$(INSTALL) -e . && touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing rsccli with its development tools into $(VENV) (the first time: some minutes)" >&2
+	@$(INSTALL) -e '.[dev]' && touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@$(INSTALL) -e '.[dev,bench]' && touch $@
+
+install: $(VENV)/.installed  ## Make the environment and install rsccli into it
+install-dev: $(VENV)/.installed-dev  ## The same with the development tools
+
+# ---- what a new user runs ----
+
+demo: $(VENV)/.installed  ## Caption the real pair in examples/ and say where map and report are
+	@mkdir -p $(OUT)
+	@$(VENV)/bin/rsccli caption examples/prairie_2012-07-31.tif examples/prairie_2014-07-20.tif \
+		-o $(OUT)/demo.geojson --overwrite
+	@echo
+	@echo "Map (QGIS, geojson.io):   $(OUT)/demo.geojson"
+	@echo "Report (any browser):     $(OUT)/demo.report.html"
+
+test: $(VENV)/.installed-dev  ## Run the whole test suite
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed-dev  ## Run the tests that take minutes
+	@$(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev  ## ruff, formatting, mypy --strict
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+docs: $(VENV)/.installed  ## Write docs/cli.md again from what the command line says
+	@$(PY) docs/make_cli_reference.py
+
+picture: $(VENV)/.installed  ## Draw the README's picture again from a run on examples/
+	@$(PY) docs/make_picture.py
+
+# ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
+
+bench: bench-start bench-raster bench-caption bench-memory bench-output  ## Every benchmark, one after another
+
+bench-raster: $(VENV)/.installed-bench  ## Raster engine against other ways to read aligned tiles
+	@$(PY) tests/bench/bench_raster.py $(BENCH_ARGS)
+
+bench-caption: $(VENV)/.installed-bench  ## Whole caption run against a plain script
+	@$(PY) tests/bench/bench_caption.py $(BENCH_ARGS)
+
+bench-memory: $(VENV)/.installed-bench  ## Peak memory from 2k to 100k pixels a side
+	@$(PY) tests/bench/bench_memory.py $(BENCH_ARGS)
+
+bench-start: $(VENV)/.installed-bench  ## Time to --help and to the first caption
+	@$(PY) tests/bench/bench_start.py $(BENCH_ARGS)
+
+bench-output: $(VENV)/.installed-bench  ## Writers: features a second and peak memory
+	@$(PY) tests/bench/bench_output.py $(BENCH_ARGS)
+
+clean:  ## Remove outputs and caches (the environment stays)
+	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""What every test directory shares: where the repository and the real imagery are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+WHY_SKIPPED = f"the real imagery is not at {SHARED}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``shared`` skip, with the reason, where the imagery is absent."""
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason=WHY_SKIPPED))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of the real imagery (``../shared/data``); the test skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(WHY_SKIPPED)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's top folder."""
+    return ROOT
