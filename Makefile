@@ -10,14 +10,8 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-# The first of these that really is a Python of the supported versions and can make environments.
-FIND_PYTHON = for name in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
-	if "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
-		>/dev/null 2>&1; then found="$$name"; break; fi; done; \
-	if [ -z "$$found" ]; then \
-		echo "rsccli needs Python 3.11, 3.12 or 3.13 with venv; none is on PATH." >&2; \
-		echo "Debian and Ubuntu: apt install python3 python3-venv. Or name one: make $@ PYTHON=/path/to/python3.11" >&2; \
-		exit 1; fi
+# Leaves with 0 under a Python that rsccli supports and that can make environments.
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
@@ -31,9 +25,20 @@ help:  ## List what can be made
 # ---- environment: stamps tell what is installed, so a second call installs nothing ----
 
 $(VENV)/.made:
-	@$(FIND_PYTHON); \
-	echo "Making $(VENV) with $$found ($$("$$found" --version))" >&2; \
-	"$$found" -m venv --clear $(VENV) && touch $@
+	@if $(PY) -c '$(SUPPORTED)' >/dev/null 2>&1; then touch $@; \
+	elif $(PY) -c 'import sys' >/dev/null 2>&1; then \
+		echo "$(VENV) holds $$($(PY) --version), which rsccli does not support." >&2; \
+		echo "Remove it, or keep it and name another: make $(MAKECMDGOALS) VENV=.venv311" >&2; exit 1; \
+	else \
+		for name in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+			if "$$name" -c '$(SUPPORTED)' >/dev/null 2>&1; then found="$$name"; break; fi; done; \
+		if [ -z "$$found" ]; then \
+			echo "rsccli needs Python 3.11, 3.12 or 3.13 with venv; none is on PATH." >&2; \
+			echo "Debian, Ubuntu: apt install python3 python3-venv." >&2; \
+			echo "Or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+		echo "Making $(VENV) with $$("$$found" --version)" >&2; \
+		"$$found" -m venv $(VENV) && touch $@; \
+	fi
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing rsccli into $(VENV) (the first time: some minutes)" >&2
