@@ -30,7 +30,7 @@ $(VENV)/.made:
 		echo "$(VENV) holds $$($(PY) --version), which rsccli does not support." >&2; \
 		echo "Remove it, or keep it and name another: make $(MAKECMDGOALS) VENV=.venv311" >&2; exit 1; \
 	else \
-		for name in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+		found=; for name in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
 			if "$$name" -c '$(SUPPORTED)' >/dev/null 2>&1; then found="$$name"; break; fi; done; \
 		if [ -z "$$found" ]; then \
 			echo "rsccli needs Python 3.11, 3.12 or 3.13 with venv; none is on PATH." >&2; \

@@ -14,7 +14,6 @@ from rsccli.errors import RsccliError
 
 app = typer.Typer(
     name="rsccli",
-    help="Describe in words what changed between two georeferenced images, tile by tile, as a map.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
