@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 # Leaves with 0 under a Python that rsccli supports and that can make environments.
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
-INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install install-dev test test-slow lint docs picture clean \
