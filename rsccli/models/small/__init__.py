@@ -1,0 +1,1 @@
+"""The bundled captioner: network, export and the runtime of its bundles."""

@@ -1,0 +1,309 @@
+"""A trained small captioner to a bundle folder: three graphs, tokenizer, manifest, parity figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
+
+from rsccli.errors import BundleError, OutputError
+from rsccli.models.small.facts import KEYWORDS
+from rsccli.models.small.network import SmallCaptioner, SmallConfig
+
+OPSET = 17
+FORMAT = "rsccli-bundle/1"
+MAX_NEW_TOKENS = 48
+MEAN = (0.42, 0.43, 0.40)
+STD = (0.20, 0.18, 0.17)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scores become answers; measured on real development pairs.
+
+    Attributes:
+        scale, bias: ``score = sigmoid(scale * change_logit + bias)``.
+        changed: at or above this score a pair is changed. unchanged: at or below, unchanged.
+        keywords: one probability per keyword, at or above which it is named.
+        mask: probability at or above which a cell of the mask is changed.
+    """
+
+    scale: float = 1.0
+    bias: float = 0.0
+    changed: float = 0.5
+    unchanged: float = 0.35
+    keywords: tuple[float, ...] = (0.5,) * len(KEYWORDS)
+    mask: float = 0.5
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with what it needs to be understood.
+
+    Attributes:
+        model: in eval mode. tokenizer: of its sentences. calibration: of its scores.
+        revision: sha256 of the file it came from. training_data: one or two sentences.
+    """
+
+    model: SmallCaptioner
+    tokenizer: Tokenizer
+    calibration: Calibration
+    revision: str
+    training_data: str
+
+
+def logit(probability: float) -> float:
+    """Inverse of the logistic function; probabilities are kept 1e-6 away from 0 and 1."""
+    kept = min(max(probability, 1e-6), 1.0 - 1e-6)
+    return float(np.log(kept / (1.0 - kept)))
+
+
+def set_thresholds(model: SmallCaptioner, calibration: Calibration) -> None:
+    """Write the calibration into the fact reader: sentences follow the same thresholds as the host."""
+    facts = model.facts
+    scale, bias = calibration.scale, calibration.bias
+    facts.change_changed.fill_((logit(calibration.changed) - bias) / scale)
+    facts.change_unchanged.fill_((logit(calibration.unchanged) - bias) / scale)
+    facts.mask_threshold.fill_(logit(calibration.mask))
+    facts.keyword_thresholds.copy_(torch.tensor([logit(t) for t in calibration.keywords]))
+
+
+class EncoderGraph(nn.Module):
+    """The encoder with its fact reader, outputs in the order of the contract."""
+
+    def __init__(self, model: SmallCaptioner) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pre: Tensor, post: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pixels to image tokens (N, T, D), change logits, keyword logits, mask logits."""
+        scores = self.model.encoder(pre, post, valid)
+        facts = self.model.facts.read(scores, valid)
+        return self.model.image_tokens(scores, facts), scores.change, scores.keywords, scores.mask
+
+
+class DecoderGraph(nn.Module):
+    """The decoder with keys and values as flat inputs and outputs, logits of the last position."""
+
+    def __init__(self, model: SmallCaptioner) -> None:
+        super().__init__()
+        self.decoder = model.decoder
+        self.layers = model.config.layers
+
+    def forward(
+        self, inputs_embeds: Tensor, attention_mask: Tensor, position_ids: Tensor, *past: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Past keys and values come layer by layer, key before value; so do the present ones."""
+        pairs = tuple((past[2 * i], past[2 * i + 1]) for i in range(self.layers))
+        cache = DynamicCache.from_legacy_cache(pairs)
+        total = torch._shape_as_tensor(attention_mask)[1]
+        length = torch._shape_as_tensor(inputs_embeds)[1]
+        seen = torch.arange(total).view(1, 1, 1, -1)  # type: ignore[call-overload]
+        own = torch.arange(length).view(1, 1, -1, 1) + (total - length)  # type: ignore[call-overload]
+        allowed = (seen <= own) & (attention_mask[:, None, None, :] > 0)
+        blocked = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
+        out = self.decoder(
+            inputs_embeds=inputs_embeds,
+            attention_mask=blocked,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        present: list[Tensor] = []
+        for key, value in out.past_key_values.to_legacy_cache():
+            present += [key, value]
+        return (out.logits, *present)
+
+
+def past_names(layers: int, prefix: str) -> list[str]:
+    """``prefix.0.key``, ``prefix.0.value``, ``prefix.1.key`` and so on."""
+    return [f"{prefix}.{i}.{part}" for i in range(layers) for part in ("key", "value")]
+
+
+def _trace(
+    module: nn.Module,
+    args: tuple[Tensor, ...],
+    path: Path,
+    names: tuple[list[str], list[str]],
+    axes: dict[str, dict[int, str]],
+) -> None:
+    with warnings.catch_warnings(), torch.no_grad():
+        # The tracer warns of every Python branch on a shape; parity on other shapes is measured below.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            args,
+            str(path),
+            input_names=names[0],
+            output_names=names[1],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def write_graphs(model: SmallCaptioner, folder: Path) -> None:
+    """Write ``encoder.onnx``, ``embed.onnx`` and ``decoder.onnx`` (fp32) into a folder."""
+    config = model.config
+    image = {0: "n", 2: "h", 3: "w"}
+    pixels = torch.randn(2, 3, 96, 128)
+    _trace(
+        EncoderGraph(model),
+        (pixels, pixels.flip(0), torch.ones(2, 1, 96, 128)),
+        folder / "encoder.onnx",
+        (["pre", "post", "valid"], ["image_tokens", "change_logit", "keyword_logits", "mask_logits"]),
+        {
+            "pre": image,
+            "post": image,
+            "valid": image,
+            "image_tokens": {0: "n"},
+            "change_logit": {0: "n"},
+            "keyword_logits": {0: "n"},
+            "mask_logits": {0: "n", 2: "mask_h", 3: "mask_w"},
+        },
+    )
+    ids = {0: "n", 1: "length"}
+    _trace(
+        model.decoder.get_input_embeddings(),
+        (torch.ones(2, 3, dtype=torch.int64),),
+        folder / "embed.onnx",
+        (["input_ids"], ["inputs_embeds"]),
+        {"input_ids": ids, "inputs_embeds": ids},
+    )
+    past = [torch.randn(2, config.heads, 5, config.head_dim) for _ in range(2 * config.layers)]
+    inputs, outputs = past_names(config.layers, "past_key_values"), past_names(config.layers, "present")
+    axes = {
+        "inputs_embeds": ids,
+        "position_ids": ids,
+        "attention_mask": {0: "n", 1: "total"},
+        "logits": {0: "n"},
+    }
+    axes.update({name: {0: "n", 2: "past"} for name in inputs})
+    axes.update({name: {0: "n", 2: "total"} for name in outputs})
+    _trace(
+        DecoderGraph(model),
+        (
+            torch.randn(2, 3, config.width),
+            torch.ones(2, 8, dtype=torch.int64),
+            torch.arange(5, 8).repeat(2, 1),
+            *past,
+        ),
+        folder / "decoder.onnx",
+        (["inputs_embeds", "attention_mask", "position_ids", *inputs], ["logits", *outputs]),
+        axes,
+    )
+
+
+def manifest(
+    checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limits: tuple[str, ...]
+) -> dict[str, Any]:
+    """The content of ``rsccli.json`` for the files that lie in a folder."""
+    config: SmallConfig = checkpoint.model.config
+    tokenizer, calibration = checkpoint.tokenizer, checkpoint.calibration
+    files = {
+        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+    }
+    return {
+        "format": FORMAT,
+        "family": "rsccli-small",
+        "name": "rsccli-small",
+        "version": "0.1.0",
+        "source": {"id": "rsccli train", "revision": checkpoint.revision},
+        "files": files,
+        "input": {
+            "bands": ["red", "green", "blue"],
+            "min_side": 64,
+            "max_side": 256,
+            "multiple": 32,
+            "mean": list(MEAN),
+            "std": list(STD),
+            "gsd_m": [0.3, 10.0],
+        },
+        "tokens": {
+            "bos": tokenizer.token_to_id("<bos>"),
+            "eos": tokenizer.token_to_id("<eos>"),
+            "pad": tokenizer.token_to_id("<pad>"),
+            "image_tokens": config.image_tokens,
+            "max_new_tokens": MAX_NEW_TOKENS,
+        },
+        "decoder": {
+            "layers": config.layers,
+            "heads": config.heads,
+            "head_dim": config.head_dim,
+            "width": config.width,
+            "vocab": config.vocab,
+        },
+        "keywords": list(KEYWORDS),
+        "calibration": {"scale": calibration.scale, "bias": calibration.bias},
+        "thresholds": {
+            "changed": calibration.changed,
+            "unchanged": calibration.unchanged,
+            "keywords": list(calibration.keywords),
+            "mask": calibration.mask,
+        },
+        "prompts": {"naive": ""},
+        "dtype": "fp32",
+        "opset": OPSET,
+        "licence": "MIT",
+        "training_data": checkpoint.training_data,
+        "parity": parity,
+        "limits": list(limits),
+    }
+
+
+def export_bundle(
+    checkpoint: Checkpoint, folder: Path, *, limits: tuple[str, ...] = (), overwrite: bool = False
+) -> Path:
+    """Write a whole bundle beside its final place, check it against PyTorch, then move it there.
+
+    Args:
+        checkpoint: what to export; its model's thresholds are set from its calibration.
+        folder: the bundle folder to make. overwrite: replace a bundle that is there.
+        limits: sentences on what the model cannot do.
+
+    Raises:
+        OutputError: something is at ``folder`` already, or it cannot be written.
+        BundleError: the graphs do not say what PyTorch says.
+    """
+    from rsccli.models.small.parity import measure_parity
+
+    folder = folder.absolute()
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder} exists already; pass --overwrite to replace it, or name another folder")
+    set_thresholds(checkpoint.model.eval(), checkpoint.calibration)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder.parent}: {error}; name a folder that can be written"
+        ) from error
+    try:
+        write_graphs(checkpoint.model, work)
+        checkpoint.tokenizer.save(str(work / "tokenizer.json"))
+        parity = measure_parity(checkpoint.model, work)
+        if not parity.good:
+            raise BundleError(f"the graphs for {folder} differ from PyTorch: {parity}; nothing was written")
+        content = manifest(checkpoint, work, parity.as_dict(), limits)
+        (work / "rsccli.json").write_text(json.dumps(content, indent=1) + "\n")
+        work.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
