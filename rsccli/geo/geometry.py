@@ -136,7 +136,9 @@ def outline_px(width: float, height: float, steps: int = 32) -> tuple[F64, F64]:
     return cols.ravel(), rows.ravel()
 
 
-def pixel_size_m(crs: str, xs: tuple[float, float, float], ys: tuple[float, float, float]) -> tuple[float, float]:
+def pixel_size_m(
+    crs: str, xs: tuple[float, float, float], ys: tuple[float, float, float]
+) -> tuple[float, float]:
     """Metres on the ellipsoid from point 0 to point 1 and from point 0 to point 2 (map coordinates)."""
     lon, lat = transform(crs, WGS84, np.array(xs), np.array(ys))
     if not np.isfinite([lon, lat]).all():

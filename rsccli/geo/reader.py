@@ -17,7 +17,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window
 
-from rsccli.errors import RasterReadError
+from rsccli.errors import InputError, RasterReadError
 from rsccli.geo.geometry import AffineGeometry
 from rsccli.geo.raster import RasterInfo, open_dataset, raster_errors
 from rsccli.types import Bool, PxWindow
@@ -108,7 +108,9 @@ class RasterReader:
             ds = open_dataset(self.info.path, **options)
             if level is None and (ds.width, ds.height) != (self.info.width, self.info.height):
                 ds.close()
-                raise RasterReadError(f"{self.info.path}: its size is no longer what it was when it was opened")
+                raise RasterReadError(
+                    f"{self.info.path}: its size is no longer what it was when it was opened"
+                )
             self._levels[level] = ds
         return self._levels[level]
 
@@ -126,7 +128,7 @@ class RasterReader:
         Raises:
             RasterReadError: GDAL could not read or decode a block of the window.
         """
-        factor_x, factor_y = (max(1, math.floor(s + 1e-6)) for s in step)
+        factor_x, factor_y = (max(1, math.floor(s + 0.5)) for s in step)
         level, reduced = self._overview(min(factor_x, factor_y))
         factor_x, factor_y = max(1, round(factor_x / reduced)), max(1, round(factor_y / reduced))
         ds = self._dataset(level)
@@ -138,7 +140,9 @@ class RasterReader:
         row1 = min(ds.height, math.ceil((window.row + window.height) / scale_y / factor_y) * factor_y)
         if col1 <= col0 or row1 <= row0:
             return None
-        missing = self._missing(ds, col0, row0, col1, row1) if self.info.sparse_aware else None
+        missing = (
+            self._missing(ds, col0, row0, col1, row1) if self.info.sparse_aware and level is None else None
+        )
         if missing is not None and missing.all():
             return None
         values, valid = self._pixels(ds, Window(col0, row0, col1 - col0, row1 - row0))
@@ -152,6 +156,23 @@ class RasterReader:
             values, valid, col0 * scale_x, row0 * scale_y, factor_x * scale_x, factor_y * scale_y
         )
 
+    def exists(self, window: PxWindow) -> bool:
+        """Whether any block of a window was ever written; cheap, reads no pixels."""
+        info = self.info
+        col0, row0 = max(0, window.col), max(0, window.row)
+        col1, row1 = min(info.width, window.col + window.width), min(info.height, window.row + window.height)
+        if col1 <= col0 or row1 <= row0:
+            return False
+        if not info.sparse_aware:
+            return True
+        rows, cols = info.block
+        ds = self._dataset()
+        return any(
+            ds.get_tag_item(f"BLOCK_OFFSET_{i}_{j}", "TIFF", bidx=info.bands[0]) is not None
+            for j in range(row0 // rows, (row1 - 1) // rows + 1)
+            for i in range(col0 // cols, (col1 - 1) // cols + 1)
+        )
+
     def _overview(self, factor: int) -> tuple[int | None, int]:
         fitting = [(f, i) for i, f in enumerate(self.info.overviews) if 1 < f <= factor]
         if not fitting or self._palette is not None:
@@ -162,9 +183,6 @@ class RasterReader:
     def _missing(self, ds: rasterio.DatasetReader, col0: int, row0: int, col1: int, row1: int) -> Bool | None:
         """Pixels of blocks that were never written (sparse files), or None where all blocks exist."""
         rows, cols = ds.block_shapes[0]
-        level = {} if ds is self._levels.get(None) else None
-        if level is None:
-            return None  # block offsets are asked of the full resolution only
         holes = None
         for j in range(row0 // rows, (row1 - 1) // rows + 1):
             for i in range(col0 // cols, (col1 - 1) // cols + 1):
@@ -172,7 +190,8 @@ class RasterReader:
                     if holes is None:
                         holes = np.zeros((row1 - row0, col1 - col0), bool)
                     holes[
-                        max(0, j * rows - row0) : (j + 1) * rows - row0, max(0, i * cols - col0) : (i + 1) * cols - col0
+                        max(0, j * rows - row0) : (j + 1) * rows - row0,
+                        max(0, i * cols - col0) : (i + 1) * cols - col0,
                     ] = True
         return holes
 
@@ -187,9 +206,7 @@ class RasterReader:
                     valid = alpha > (np.iinfo(alpha.dtype).max // 2 if alpha.dtype.kind in "ui" else 0.5)
                 elif info.mask == "dataset":
                     valid = ds.read_masks(info.bands[0], window=window) > 127
-        except Exception as error:
-            if isinstance(error.__cause__, MemoryError):
-                raise
+        except InputError as error:
             raise RasterReadError(
                 f"{info.path}: window {window.width}x{window.height} at column {window.col_off}, row "
                 f"{window.row_off} cannot be read: {error.__cause__ or error}"
@@ -202,9 +219,11 @@ class RasterReader:
         if info.nodata is not None and np.isfinite(info.nodata):
             # All-bands rule: one band that happens to hold the value is data.
             with np.errstate(over="ignore"):
-                has_data = (values != np.array(info.nodata).astype(values.dtype)).any(axis=0) if _fits(
-                    info.nodata, values.dtype
-                ) else None
+                has_data = (
+                    (values != np.array(info.nodata).astype(values.dtype)).any(axis=0)
+                    if _fits(info.nodata, values.dtype)
+                    else None
+                )
             if has_data is not None and not has_data.all():
                 valid = has_data if valid is None else valid & has_data
         if self._palette is not None:
