@@ -1,0 +1,145 @@
+"""The contract that every captioner keeps, built-in or installed by another package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+from rsccli.errors import UsageProblem
+from rsccli.types import Caption, TilePair
+
+DecoderName = Literal["lean", "optimum"]
+
+
+@dataclass(frozen=True)
+class CaptionerInfo:
+    """What a captioner is: for run records, model tables and reports.
+
+    Attributes:
+        name: the name that it was asked for by, or the name in its bundle's manifest.
+        revision: changes whenever the weights, thresholds or files do: two runs with equal revision and
+            equal options used the same model.
+        family: which runtime reads it.
+        licence: of the weights, an SPDX expression where there is one.
+        provider: ONNX Runtime provider that really runs it, or None before it was opened (or without one).
+        gsd_m: (least, most) metres per pixel that it was made for, or None where it does not say.
+        training_data: one or two sentences on what it was trained on.
+        limits: what it cannot do, sentences for a report.
+        size_mb: size of its files, 10^6 bytes.
+        dtype: of the weights, e.g. ``fp32``.
+        source: where the weights come from, e.g. ``rsccli train``. source_revision: of that source.
+        keywords: names that ``Caption.keywords`` may hold, empty where it has none.
+        max_side_px: longer tile sides are resampled to this before the model sees them, or None.
+        batch_size: tiles per call that use memory and processor well.
+    """
+
+    name: str
+    revision: str
+    family: str
+    licence: str
+    training_data: str
+    provider: str | None = None
+    gsd_m: tuple[float, float] | None = None
+    limits: tuple[str, ...] = ()
+    size_mb: float = 0.0
+    dtype: str = "fp32"
+    source: str = ""
+    source_revision: str = ""
+    keywords: tuple[str, ...] = ()
+    max_side_px: int | None = None
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class CaptionerOptions:
+    """How a captioner is to run. Everything here may decide a result, except ``threads``.
+
+    Attributes:
+        device: ``auto`` (CUDA where it works, else CPU), ``cpu``, ``cuda`` or ``cuda:INDEX``.
+        dtype: ``auto`` (what the bundle holds) or a name that must be what the bundle holds.
+        decoder: ``lean`` (onnxruntime alone, greedy) or ``optimum`` (beams; imports torch).
+        num_beams: beams of the optimum decoder; 1 is greedy.
+        max_new_tokens: longest caption in tokens, or None for what the bundle says.
+        threads: threads of one session, or None for the cores that this process may use.
+
+    Raises:
+        UsageProblem: values outside of their range, or that contradict each other.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    decoder: DecoderName = "lean"
+    num_beams: int = 1
+    max_new_tokens: int | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.decoder not in get_args(DecoderName):
+            raise UsageProblem(
+                f"decoder {self.decoder!r} is unknown: choose one of {', '.join(get_args(DecoderName))}"
+            )
+        if self.num_beams < 1:
+            raise UsageProblem(f"num_beams must be at least 1, not {self.num_beams}")
+        if self.num_beams > 1 and self.decoder != "optimum":
+            raise UsageProblem(
+                "beam search needs the optimum decoder: give --decoder optimum, or --num-beams 1"
+            )
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise UsageProblem(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.threads is not None and self.threads < 1:
+            raise UsageProblem(f"threads must be at least 1, not {self.threads}")
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """A loaded model."""
+
+    @property
+    def info(self) -> CaptionerInfo:
+        """What is loaded, provider included."""
+        ...
+
+    def caption(self, pairs: Sequence[TilePair]) -> list[Caption]:
+        """Caption a batch.
+
+        Args:
+            pairs: tiles of one batch, of any size, equal or not.
+
+        Returns:
+            One caption for each pair, in order. A caption depends on the tiles of its batch alone, never on
+            earlier calls or on timing.
+
+        Raises:
+            ModelError: the model failed on this batch.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give sessions and memory back. The captioner is of no use after that."""
+        ...
+
+
+@runtime_checkable
+class CaptionerFactory(Protocol):
+    """What an entry point of the group ``rsccli.captioners`` makes.
+
+    The entry point names a class (or function) that is called without arguments for the captioner's own
+    weights, and with a ``pathlib.Path`` for a bundle folder whose manifest names the entry point as family.
+    """
+
+    def describe(self, options: CaptionerOptions) -> CaptionerInfo:
+        """Describe without loading: reads a manifest at most, imports no onnxruntime.
+
+        Raises:
+            ModelError: there is nothing usable to describe.
+        """
+        ...
+
+    def open(self, options: CaptionerOptions) -> Captioner:
+        """Load the model.
+
+        Raises:
+            ModelError: damaged weights, or a device that cannot be had.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""From image tokens to words: ``lean`` (onnxruntime alone) and ``optimum`` (every generation option)."""

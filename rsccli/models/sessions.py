@@ -1,0 +1,199 @@
+"""ONNX Runtime sessions: the device that was asked for is the device that runs, or the error says why not."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rsccli.errors import BundleError, DeviceError
+from rsccli.models.cores import usable_cores
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+logger = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+_SEVERITY_ERROR = 3
+_SEVERITY_FATAL = 4
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where sessions run: ``cpu``, or ``cuda`` with the index of the GPU."""
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
+
+    @property
+    def provider(self) -> str:
+        """The execution provider's name."""
+        return CUDA if self.kind == "cuda" else CPU
+
+
+def gpu_count() -> int:
+    """GPUs that the CUDA driver offers to this process (CUDA_VISIBLE_DEVICES counts); 0 without a driver.
+
+    Asks the driver itself: ONNX Runtime lists its CUDA provider wherever the wheel holds it, GPU or not.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
+def resolve_device(asked: str) -> Device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX`` into a device, without loading a model.
+
+    Raises:
+        DeviceError: an unknown name, or CUDA where there is no GPU, no such GPU, or no CUDA provider.
+    """
+    import onnxruntime
+
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", asked)
+    if match is None:
+        raise DeviceError(f"device {asked!r} is unknown: give auto, cpu, cuda or cuda:INDEX")
+    if asked == "cpu":
+        return Device("cpu")
+    has_provider = CUDA in onnxruntime.get_available_providers()
+    count = gpu_count()
+    if asked == "auto":
+        return Device("cuda") if has_provider and count else Device("cpu")
+    index = int(match.group(1) or 0)
+    if not has_provider:
+        raise DeviceError(
+            f"device {asked!r}: the installed onnxruntime has no CUDA provider: "
+            "install onnxruntime-gpu, or give --device cpu"
+        )
+    if count == 0:
+        raise DeviceError(
+            f"device {asked!r}: the CUDA driver finds no GPU here: see nvidia-smi, or give --device cpu"
+        )
+    if index >= count:
+        raise DeviceError(f"device {asked!r}: there are {count} GPUs, cuda:0 to cuda:{count - 1}")
+    return Device("cuda", index)
+
+
+def open_sessions(
+    paths: Sequence[Path], asked: str, threads: int | None = None
+) -> tuple[Device, list[onnxruntime.InferenceSession]]:
+    """Open the graphs of one model, all on one device.
+
+    Args:
+        paths: the graphs.
+        asked: ``auto``, ``cpu``, ``cuda`` or ``cuda:INDEX``; only ``auto`` may fall back to the CPU.
+        threads: threads of one operator, or None for the usable cores.
+
+    Returns:
+        The device that really runs them, and a session for each path.
+
+    Raises:
+        BundleError: a file is no graph that ONNX Runtime can load.
+        DeviceError: the device that was asked for cannot be had.
+    """
+    device = resolve_device(asked)
+    try:
+        return device, [open_session(path, device, threads) for path in paths]
+    except DeviceError as error:
+        if asked != "auto":
+            raise
+        logger.warning("a GPU is there but not usable, going on with the CPU: %s", error)
+    device = Device("cpu")
+    return device, [open_session(path, device, threads) for path in paths]
+
+
+def open_session(path: Path, device: Device, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open one graph on one device.
+
+    Args:
+        path: the graph; external data lies beside it.
+        device: from `resolve_device`.
+        threads: threads of one operator, or None for the usable cores.
+
+    Raises:
+        BundleError: the file is no graph that ONNX Runtime can load.
+        DeviceError: CUDA was asked for, but the session would run on the CPU.
+    """
+    import onnxruntime
+
+    options = session_options(device, threads)
+    providers: list[Any] = [CPU]
+    if device.kind == "cuda":
+        # Finds CUDA and cuDNN in torch's or NVIDIA's wheels, where the system has none on its library path.
+        if hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()
+        providers = [(CUDA, cuda_provider_options(device.index)), CPU]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except onnxruntime_errors() as error:
+        if device.kind == "cuda" and _is_device_failure(str(error)):
+            raise DeviceError(
+                f"{path.name} cannot be set up on {device}: {error}: give --device cpu"
+            ) from error
+        raise BundleError(
+            f"{path} is no graph that ONNX Runtime can load: copy or export the bundle again"
+        ) from error
+    got = session.get_providers()[0]
+    if got != device.provider:
+        raise DeviceError(
+            f"asked for {device}, but ONNX Runtime {onnxruntime.__version__} would run {path.name} on {got}: "
+            "install CUDA 13 and cuDNN 9 (pip install 'onnxruntime-gpu[cuda,cudnn]'), or give --device cpu"
+        )
+    logger.debug("%s runs on %s", path.name, got)
+    return session
+
+
+def session_options(device: Device, threads: int | None = None) -> onnxruntime.SessionOptions:
+    """Options of every session: deterministic, quiet, and with memory that stays flat."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    # Idle worker threads that spin would take the cores from the threads that read the next tiles.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The CPU arena never gives memory back, and doubles what it asks for.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    # Where CUDA cannot be had ONNX Runtime prints a page before it falls back: we say it in one line.
+    options.log_severity_level = _SEVERITY_FATAL if device.kind == "cuda" else _SEVERITY_ERROR
+    return options
+
+
+def cuda_provider_options(index: int) -> dict[str, str]:
+    """Options of the CUDA provider: same results each time, close to the CPU's, and no greedy arena."""
+    return {
+        "device_id": str(index),
+        # EXHAUSTIVE times the algorithms at each start and may pick another one the next time.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def _is_device_failure(message: str) -> bool:
+    return any(word in message for word in ("CUDA", "cuda", "cuDNN", "CUDNN"))
+
+
+def onnxruntime_errors() -> tuple[type[Exception], ...]:
+    """Every class of error that ONNX Runtime raises; they share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = (getattr(state, name) for name in dir(state))
+    classes = (each for each in found if isinstance(each, type) and issubclass(each, Exception))
+    return (RuntimeError, *classes)
