@@ -8,7 +8,7 @@ from pathlib import Path
 import shapely
 
 from rsccli.errors import InputError
-from rsccli.geo.geometry import WGS84, transform
+from rsccli.geo.geometry import F64, WGS84, transform
 
 
 @lru_cache(maxsize=4)
@@ -60,7 +60,7 @@ def _from_ogr(path: str) -> shapely.Geometry:
         return collection
     crs = meta["crs"]
 
-    def move(points: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def move(points: F64) -> F64:
         return np.stack(transform(crs, WGS84, points[:, 0], points[:, 1]), axis=1)
 
     return shapely.transform(shapely.segmentize(collection, _step(collection)), move)
@@ -69,4 +69,4 @@ def _from_ogr(path: str) -> shapely.Geometry:
 def _step(geometry: shapely.Geometry) -> float:
     """A hundredth of its extent: straight edges stay where they were after a change of CRS."""
     left, bottom, right, top = geometry.bounds
-    return max(right - left, top - bottom, 1e-9) / 100
+    return float(max(right - left, top - bottom, 1e-9)) / 100

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rsccli.errors import InputError, RasterReadError
 from rsccli.geo.geometry import F64
 from rsccli.geo.grid import Mapping, grid_gsd_m
-from rsccli.geo.radiometry import Lut
+from rsccli.geo.lut import Lut
 from rsccli.geo.raster import RasterInfo
 from rsccli.geo.reader import GDAL_LOG, RasterReader, SourceWindow
 from rsccli.geo.tiles import Superblock
@@ -197,9 +197,7 @@ def _copy(source: SourceWindow, affine: F64, size: int) -> tuple[Pixels | None, 
     return np.ascontiguousarray(pixels), np.ascontiguousarray(valid)
 
 
-def _warp_affine(
-    source: SourceWindow, affine: F64, us: F64, vs: F64, size: int
-) -> tuple[Pixels | None, Bool]:
+def _warp_affine(source: SourceWindow, affine: F64, us: F64, vs: F64, size: int) -> tuple[Pixels | None, Bool]:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     height, width = source.values.shape[1:]
     # Only the part that the tile sees: OpenCV's short coordinates end at 32767.

@@ -153,9 +153,7 @@ def _edges_of(grid: Grid, windows: Sequence[PxWindow], clip: bool = True) -> tup
         top, bottom = np.clip(top, 0, grid.height), np.clip(bottom, 0, grid.height)
     empty = np.flatnonzero((right <= left) | (bottom <= top))
     if empty.size:
-        raise ValueError(
-            f"window {windows[int(empty[0])]} lies outside of the grid {grid.width}x{grid.height}"
-        )
+        raise ValueError(f"window {windows[int(empty[0])]} lies outside of the grid {grid.width}x{grid.height}")
     edges = np.stack(
         [
             np.stack([left, bottom, right, bottom], axis=1),
@@ -211,9 +209,7 @@ def _careful(lon: F64, lat: F64, pole_is_point: bool) -> Footprint:
             lat = np.array([south_north[k] for k in (0, 0, 1, 1)])
         if lon.max() <= 180:
             return _whole(lon, np.round(lat, DECIMALS) + 0.0)
-    shell = np.stack(
-        [np.round(lon - 360 * np.floor((lon + 180) / 360), DECIMALS), np.round(lat, DECIMALS)], 1
-    )
+    shell = np.stack([np.round(lon - 360 * np.floor((lon + 180) / 360), DECIMALS), np.round(lat, DECIMALS)], 1)
     encloses_pole = abs(turn) >= 180
     fixed = antimeridian.fix_polygon(
         shapely.Polygon(shell),
@@ -224,9 +220,7 @@ def _careful(lon: F64, lat: F64, pole_is_point: bool) -> Footprint:
     )
     rings = []
     for part in getattr(fixed, "geoms", [fixed]):
-        ring = (
-            np.round(shapely.get_coordinates(shapely.geometry.polygon.orient(part).exterior), DECIMALS) + 0.0
-        )
+        ring = np.round(shapely.get_coordinates(shapely.geometry.polygon.orient(part).exterior), DECIMALS) + 0.0
         ring = ring[np.concatenate([[True], np.any(np.diff(ring, axis=0) != 0, axis=1)])]
         # A part thinner than the seventh decimal is no polygon any more.
         if abs(_signed_area(ring[:, 0], ring[:, 1])) > 0:

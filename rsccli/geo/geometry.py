@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -55,8 +56,6 @@ def transform(source: str, target: str, xs: F64, ys: F64) -> tuple[F64, F64]:
     """Coordinates (x/lon, y/lat) from one CRS in another; ``inf`` where there is no answer."""
     if source == target:
         return xs, ys
-    import threading
-
     out = _transformer(source, target, threading.get_ident()).transform(xs, ys)
     return np.asarray(out[0], float), np.asarray(out[1], float)
 
@@ -99,7 +98,7 @@ class AffineGeometry:
     def is_axis_aligned(self) -> bool:
         """Neither rotated nor sheared (a flip is fine)."""
         t = self.transform
-        return abs(t.b) < 1e-9 * abs(t.a) and abs(t.d) < 1e-9 * abs(t.e)
+        return bool(abs(t.b) < 1e-9 * abs(t.a) and abs(t.d) < 1e-9 * abs(t.e))
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,7 @@ def outline_px(width: float, height: float, steps: int = 32) -> tuple[F64, F64]:
     return cols.ravel(), rows.ravel()
 
 
-def pixel_size_m(
-    crs: str, xs: tuple[float, float, float], ys: tuple[float, float, float]
-) -> tuple[float, float]:
+def pixel_size_m(crs: str, xs: tuple[float, float, float], ys: tuple[float, float, float]) -> tuple[float, float]:
     """Metres on the ellipsoid from point 0 to point 1 and from point 0 to point 2 (map coordinates)."""
     lon, lat = transform(crs, WGS84, np.array(xs), np.array(ys))
     if not np.isfinite([lon, lat]).all():

@@ -11,8 +11,8 @@ from affine import Affine
 
 from rsccli.errors import CrsError, InputError, NoOverlapError, UsageProblem
 from rsccli.geo.geometry import (
-    WGS84,
     F64,
+    WGS84,
     AffineGeometry,
     crs_text,
     outline_px,
@@ -88,9 +88,7 @@ class Mapping:
         return float(np.hypot(us[1] - us[0], vs[1] - vs[0])), float(np.hypot(us[3] - us[2], vs[3] - vs[2]))
 
 
-def choose_grid(
-    pre: RasterInfo, post: RasterInfo, options: GridOptions | None = None
-) -> tuple[Grid, tuple[str, ...]]:
+def choose_grid(pre: RasterInfo, post: RasterInfo, options: GridOptions | None = None) -> tuple[Grid, tuple[str, ...]]:
     """The common grid, and warnings.
 
     By default pre's own lattice over the area that both images cover, so that pre is not resampled at all. A
@@ -234,21 +232,12 @@ def _bbox_polygon(bbox: tuple[float, float, float, float] | None) -> shapely.Geo
     if bbox is None:
         return None
     west, south, east, north = bbox
-    if (
-        not (-90 <= south < north <= 90)
-        or not (-180 <= west <= 360)
-        or not (-180 <= east <= 360)
-        or west == east
-    ):
-        raise UsageProblem(
-            f"--bbox {west:g},{south:g},{east:g},{north:g}: give west,south,east,north in degrees"
-        )
+    if not (-90 <= south < north <= 90) or not (-180 <= west <= 360) or not (-180 <= east <= 360) or west == east:
+        raise UsageProblem(f"--bbox {west:g},{south:g},{east:g},{north:g}: give west,south,east,north in degrees")
     return shapely.box(west, south, east if east > west else east + 360, north)
 
 
-def _polygon_box(
-    lattice: Grid, polygon: shapely.Geometry, name: str, near: float
-) -> tuple[float, float, float, float]:
+def _polygon_box(lattice: Grid, polygon: shapely.Geometry, name: str, near: float) -> tuple[float, float, float, float]:
     points = shapely.get_coordinates(shapely.segmentize(polygon, 0.01))
     cols, rows = _to_lattice(lattice, WGS84, points[:, 0], points[:, 1], near)
     if not cols.size:
@@ -276,11 +265,7 @@ def _check(grid: Grid, info: RasterInfo, which: str, options: GridOptions) -> st
     if inside.any():
         xs, ys = info.geometry.to_map(us[inside], vs[inside])
         back_c, back_r = _to_lattice(grid, info.crs, xs, ys, grid.width / 2)
-        error = (
-            np.hypot(back_c - cols[inside], back_r - rows[inside]).max()
-            if back_c.size == inside.sum()
-            else np.inf
-        )
+        error = np.hypot(back_c - cols[inside], back_r - rows[inside]).max() if back_c.size == inside.sum() else np.inf
         if not error < ROUND_TRIP_PX:
             raise CrsError(
                 f"{info.path}: its coordinates leave the validity of a CRS: from {grid.crs[:60]} to {info.crs[:60]} and "

@@ -43,9 +43,7 @@ def identify(path: str) -> str:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 head = answer.headers
                 return " ".join(
-                    f"{key}={head[key]}"
-                    for key in ("Content-Length", "ETag", "Last-Modified")
-                    if head.get(key)
+                    f"{key}={head[key]}" for key in ("Content-Length", "ETag", "Last-Modified") if head.get(key)
                 )
         except (urllib.error.URLError, OSError) as error:
             # GDAL may still read it (a signed URL that allows GET only): then its address has to do.

@@ -116,9 +116,7 @@ def _starts(u: F64, v: F64) -> list[tuple[float, float]]:
     return starts or [(1.0, 0.0)]
 
 
-def _trimmed_axis(
-    u: F64, v: F64, slope: float, shift: float, rounds: int
-) -> tuple[float, float, float, float] | None:
+def _trimmed_axis(u: F64, v: F64, slope: float, shift: float, rounds: int) -> tuple[float, float, float, float] | None:
     """Reduced major axis of what lies near the line, repeated until it stays or ``rounds`` are over.
 
     Returns:

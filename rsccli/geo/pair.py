@@ -131,9 +131,7 @@ def match_pair(
     return pre, post, grid, (*notes, *warnings)
 
 
-def prepare_pair(
-    pre_path: str | Path, post_path: str | Path, options: PairOptions | None = None
-) -> PreparedPair:
+def prepare_pair(pre_path: str | Path, post_path: str | Path, options: PairOptions | None = None) -> PreparedPair:
     """Match a pair, measure it, lay its tiles. Reads a few dozen windows of pixels."""
     options = options or PairOptions()
     listen_to_gdal()
@@ -164,9 +162,7 @@ def prepare_pair(
             f"post lies {shift:.1f} px off pre ({registration.dx_px:+.1f} right, {registration.dy_px:+.1f} down): "
             "--coregister corrects that"
         )
-    return PreparedPair(
-        pre, post, grid, plan, survey, registration, tuple(dict.fromkeys(notes)), options.cache_mb
-    )
+    return PreparedPair(pre, post, grid, plan, survey, registration, tuple(dict.fromkeys(notes)), options.cache_mb)
 
 
 def gsd_m(pair: PreparedPair) -> float:
@@ -191,6 +187,4 @@ def _refuse_same(pre: str, post: str, allowed: bool) -> None:
         a is not None and b is not None and os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
     )
     if same and not allowed:
-        raise InputError(
-            f"{post}: pre and post are the same file. Nothing can have changed; --allow-same compares it"
-        )
+        raise InputError(f"{post}: pre and post are the same file. Nothing can have changed; --allow-same compares it")

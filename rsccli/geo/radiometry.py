@@ -92,9 +92,7 @@ def fit_radiometry(
 
     aligned = [_crop(a, b, v, *shift_px) for a, b, v in zip(pre_samples, post_samples, valid, strict=True)]
     masks = [v for _, _, v in aligned]
-    lines = [
-        fit_line([p[b] for p, _, _ in aligned], [q[b] for _, q, _ in aligned], masks) for b in range(bands)
-    ]
+    lines = [fit_line([p[b] for p, _, _ in aligned], [q[b] for _, q, _ in aligned], masks) for b in range(bands)]
     warnings = _line_warnings(lines, names)
     if pre_type == np.uint8:
         pre_lut = Lut.identity()
@@ -124,9 +122,7 @@ def fit_radiometry(
         if post_type == np.uint8 and all(_is_whole_byte(*s) for s in post_spans):
             post_lut = Lut.identity()
         else:
-            post_lut = Lut.linear(
-                str(post_type), tuple(s[0] for s in post_spans), tuple(s[1] for s in post_spans)
-            )
+            post_lut = Lut.linear(str(post_type), tuple(s[0] for s in post_spans), tuple(s[1] for s in post_spans))
     text = _sentence(pre_lut, post_lut, lines, names)
     return Radiometry(
         mode,
@@ -139,9 +135,7 @@ def fit_radiometry(
     )
 
 
-def _crop(
-    pre: AnyArray, post: AnyArray, valid: Bool, right: int, down: int
-) -> tuple[AnyArray, AnyArray, Bool]:
+def _crop(pre: AnyArray, post: AnyArray, valid: Bool, right: int, down: int) -> tuple[AnyArray, AnyArray, Bool]:
     """The parts of a window that show the same ground when post lies off by whole pixels."""
     rows, cols = valid.shape
     if abs(right) >= cols or abs(down) >= rows:
@@ -223,9 +217,7 @@ def _line_warnings(lines: Sequence[Line], names: Sequence[str]) -> list[str]:
         if line.correlation is not None and line.correlation < WEAK_CORRELATION
     ]
     if weak:
-        warnings.append(
-            f"the dates hardly correlate ({', '.join(weak)}): other bands, another place, or clouds?"
-        )
+        warnings.append(f"the dates hardly correlate ({', '.join(weak)}): other bands, another place, or clouds?")
     return warnings
 
 

@@ -188,18 +188,14 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
             raise InputError(f"{path}: {what}: not an image. gdalinfo shows what it holds")
         dtype = ds.dtypes[0]
         if "complex" in dtype or dtype == "cint16":
-            raise InputError(
-                f"{path}: complex values ({dtype}). Make amplitudes first, e.g. with gdal_translate"
-            )
+            raise InputError(f"{path}: complex values ({dtype}). Make amplitudes first, e.g. with gdal_translate")
         interp = ds.colorinterp
         palette = _palette(ds) if interp[0] == ColorInterp.palette else None
         alpha = _alpha_band(ds, interp, notes)
         bands = _choose_bands(ds, path, options.bands, interp, alpha, notes)
         block_rows, block_cols = ds.block_shapes[0]
         pixel_interleaved = str(ds.interleaving or "").lower().endswith("pixel")
-        block_bytes = (
-            block_rows * block_cols * np.dtype(dtype).itemsize * (ds.count if pixel_interleaved else 1)
-        )
+        block_bytes = block_rows * block_cols * np.dtype(dtype).itemsize * (ds.count if pixel_interleaved else 1)
         if block_bytes > MAX_BLOCK_BYTES:
             raise InputError(
                 f"{path}: one block takes {block_bytes / 2**20:.0f} MB ({block_cols}x{block_rows} pixels, "
@@ -233,7 +229,7 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
 
 def _palette(ds: rasterio.DatasetReader) -> tuple[tuple[int, int, int], ...]:
     table = ds.colormap(1)
-    return tuple(tuple(table.get(i, (0, 0, 0))[:3]) for i in range(256))  # type: ignore[misc]
+    return tuple(tuple(table.get(i, (0, 0, 0))[:3]) for i in range(256))
 
 
 def _alpha_band(ds: rasterio.DatasetReader, interp: tuple[ColorInterp, ...], notes: list[str]) -> int | None:
@@ -257,9 +253,7 @@ def _alpha_band(ds: rasterio.DatasetReader, interp: tuple[ColorInterp, ...], not
     full = int(np.iinfo(ds.dtypes[band - 1]).max) if ds.dtypes[band - 1].startswith(("u", "i")) else 1
     if values <= {0, full}:
         return band
-    notes.append(
-        f"band {band} is tagged alpha but holds values between 0 and {full}: treated as a band, not as a mask"
-    )
+    notes.append(f"band {band} is tagged alpha but holds values between 0 and {full}: treated as a band, not as a mask")
     return None
 
 
@@ -272,9 +266,7 @@ def _choose_bands(
     notes: list[str],
 ) -> tuple[int, ...]:
     listing = ", ".join(
-        f"{i}: {d or c.name}"
-        for i, (d, c) in enumerate(zip(ds.descriptions, interp, strict=True), 1)
-        if i <= 12
+        f"{i}: {d or c.name}" for i, (d, c) in enumerate(zip(ds.descriptions, interp, strict=True), 1) if i <= 12
     )
     if wanted:
         bad = [b for b in wanted if not 1 <= b <= ds.count]
@@ -293,10 +285,7 @@ def _choose_bands(
     if interp[0] == ColorInterp.palette:
         return (1,)
     names = [(d or "").strip().lower() for d in ds.descriptions]
-    by_name = [
-        next((i for i, n in enumerate(names, 1) if pattern.match(n)), None)
-        for pattern in _BAND_NAMES.values()
-    ]
+    by_name = [next((i for i, n in enumerate(names, 1) if pattern.match(n)), None) for pattern in _BAND_NAMES.values()]
     if all(by_name) and len(set(by_name)) == 3:
         return tuple(b for b in by_name if b)
     rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -329,12 +318,8 @@ def _georeference(
             raise InputError(f"{path}: only {len(gcps)} ground control points, at least 3 place an image")
         affine, crs = from_gcps(gcps), gcp_crs or crs
         if abs(affine.determinant) < 1e-18:
-            raise InputError(
-                f"{path}: its {len(gcps)} ground control points lie on a line: they place no image"
-            )
-        cols, rows = AffineGeometry(affine).to_px(
-            np.array([g.x for g in gcps]), np.array([g.y for g in gcps])
-        )
+            raise InputError(f"{path}: its {len(gcps)} ground control points lie on a line: they place no image")
+        cols, rows = AffineGeometry(affine).to_px(np.array([g.x for g in gcps]), np.array([g.y for g in gcps]))
         residual = np.hypot(cols - [g.col for g in gcps], rows - [g.row for g in gcps])
         notes.append(
             f"placed by {len(gcps)} ground control points: residual {residual.max():.2f} px at most, "
@@ -346,9 +331,7 @@ def _georeference(
                 f"{path}: placed by RPCs only, which need a height. Give --rpc-height METRES (mean height above "
                 "the ellipsoid), or orthorectify it first with gdalwarp -rpc -to RPC_DEM=dem.tif"
             )
-        notes.append(
-            f"placed by RPCs at one height ({options.rpc_height_m:g} m): relief displaces what lies off it"
-        )
+        notes.append(f"placed by RPCs at one height ({options.rpc_height_m:g} m): relief displaces what lies off it")
         return WGS84, RpcGeometry(rpcs.to_gdal(), options.rpc_height_m)
     elif affine.is_identity:
         raise InputError(

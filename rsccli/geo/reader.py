@@ -108,9 +108,7 @@ class RasterReader:
             ds = open_dataset(self.info.path, **options)
             if level is None and (ds.width, ds.height) != (self.info.width, self.info.height):
                 ds.close()
-                raise RasterReadError(
-                    f"{self.info.path}: its size is no longer what it was when it was opened"
-                )
+                raise RasterReadError(f"{self.info.path}: its size is no longer what it was when it was opened")
             self._levels[level] = ds
         return self._levels[level]
 
@@ -140,9 +138,7 @@ class RasterReader:
         row1 = min(ds.height, math.ceil((window.row + window.height) / scale_y / factor_y) * factor_y)
         if col1 <= col0 or row1 <= row0:
             return None
-        missing = (
-            self._missing(ds, col0, row0, col1, row1) if self.info.sparse_aware and level is None else None
-        )
+        missing = self._missing(ds, col0, row0, col1, row1) if self.info.sparse_aware and level is None else None
         if missing is not None and missing.all():
             return None
         values, valid = self._pixels(ds, Window(col0, row0, col1 - col0, row1 - row0))
@@ -152,9 +148,7 @@ class RasterReader:
             values *= valid.astype(values.dtype)
         if factor_x > 1 or factor_y > 1:
             values, valid = _area(values, valid, factor_x, factor_y)
-        return SourceWindow(
-            values, valid, col0 * scale_x, row0 * scale_y, factor_x * scale_x, factor_y * scale_y
-        )
+        return SourceWindow(values, valid, col0 * scale_x, row0 * scale_y, factor_x * scale_x, factor_y * scale_y)
 
     def exists(self, window: PxWindow) -> bool:
         """Whether any block of a window was ever written; cheap, reads no pixels."""

@@ -16,7 +16,7 @@ from rsccli.errors import RasterReadError
 from rsccli.geo.engine import PairAligner
 from rsccli.geo.radiometry import Radiometry, RadiometryMode, fit_radiometry
 from rsccli.geo.raster import RasterInfo
-from rsccli.geo.reader import RasterReader
+from rsccli.geo.reader import NATIVE, RasterReader
 from rsccli.geo.registration import measure_shift
 from rsccli.geo.tiles import plan_tiles
 from rsccli.types import Bool, Grid, PxWindow, Registration
@@ -57,9 +57,7 @@ def survey_pair(
     side, samples = _collect(grid, pre, post)
     warnings = [*fill_warnings(pre, "pre"), *fill_warnings(post, "post")]
     if not samples:
-        warnings.append(
-            "no window with data at both dates was found: brightness and shift could not be measured"
-        )
+        warnings.append("no window with data at both dates was found: brightness and shift could not be measured")
         bands = [1 if len(i.bands) == 1 and not i.palette else 3 for i in (pre, post)]
         blank = [np.zeros((b, 8, 8), _native(i)) for b, i in zip(bands, (pre, post), strict=True)]
         bands_seen = max(bands)
@@ -71,20 +69,17 @@ def survey_pair(
     shift = (0, 0)
     if registration.trusted and registration.dx_px is not None and registration.dy_px is not None:
         shift = (round(registration.dx_px), round(registration.dy_px))
-    radiometry = fit_radiometry(
-        [v[0] for v in values], [v[1] for v in values], [s.valid for s in samples], mode, shift
-    )
+    radiometry = fit_radiometry([v[0] for v in values], [v[1] for v in values], [s.valid for s in samples], mode, shift)
     return Survey(radiometry, registration, len(samples), side, (*warnings, *radiometry.warnings))
 
 
 def _native(info: RasterInfo) -> str:
-    from rsccli.geo.reader import NATIVE
-
     return "uint8" if info.palette else info.dtype if info.dtype in NATIVE else "float32"
 
 
 def _grey(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return values.mean(axis=0, dtype=np.float32)
+    grey: npt.NDArray[np.float32] = values.mean(axis=0, dtype=np.float32)
+    return grey
 
 
 def _collect(grid: Grid, pre: RasterInfo, post: RasterInfo) -> tuple[int, list[_Sample]]:
@@ -134,10 +129,7 @@ def fill_warnings(info: RasterInfo, which: str) -> list[str]:
     side = 64
     right, bottom = max(0, info.width - side), max(0, info.height - side)
     places = [
-        (c, r)
-        for c in (0, right // 2, right)
-        for r in (0, bottom // 2, bottom)
-        if (c, r) != (right // 2, bottom // 2)
+        (c, r) for c in (0, right // 2, right) for r in (0, bottom // 2, bottom) if (c, r) != (right // 2, bottom // 2)
     ]
     constant: dict[float, int] = {}
     with RasterReader(info) as reader:

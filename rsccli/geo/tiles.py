@@ -142,9 +142,7 @@ def plan_tiles(
         return plan
     wanted = _touching(plan, aoi)
     if not wanted.any():
-        raise InputError(
-            "no tile touches the area of interest: it lies outside of the common area of both images"
-        )
+        raise InputError("no tile touches the area of interest: it lies outside of the common area of both images")
     return TilePlan(grid, tile_size, stride, edge, cols, rows, block_cols, block_rows, wanted)
 
 
