@@ -195,7 +195,8 @@ class Registration:
 
     Attributes:
         dx_px: positive: post's content lies to the right (east) of pre's. dy_px: positive: below (south).
-        mad_px: median absolute deviation over the windows. response: median phase correlation response, 0-1.
+        mad_px: median absolute deviation over the windows. response: median correlation
+            coefficient of the windows after the shift is taken out, 0-1.
         windows: how many windows were usable.
         trusted: whether the measurement is good enough to correct with.
         applied: whether ``--coregister`` corrected it.

@@ -107,12 +107,15 @@ def _starts(u: F64, v: F64) -> list[tuple[float, float]]:
     # Slopes between random pairs: with a quarter changed, more than half of the pairs are both unchanged.
     rng = np.random.default_rng(0)
     one, two = rng.integers(0, u.size, 4000), rng.integers(0, u.size, 4000)
-    far = np.abs(u[one] - u[two]) > 0.5
-    if far.sum() > 50:
-        slopes = (v[one[far]] - v[two[far]]) / (u[one[far]] - u[two[far]])
-        slope = float(np.median(slopes))
-        if slope > 0.05:
-            starts.append((slope, float(np.median(v - slope * u))))
+    du, dv = u[one] - u[two], v[one] - v[two]
+    slopes = []
+    for across, up in ((du, dv), (dv, du)):
+        far = np.abs(across) > 0.5
+        slopes.append(float(np.median(up[far] / across[far])) if far.sum() > 50 else 0.0)
+    if min(slopes) > 0.05:
+        # The geometric mean of both directions: noise flattens either of them by the same share.
+        slope = float(np.sqrt(slopes[0] / slopes[1]))
+        starts.append((slope, float(np.median(v - slope * u))))
     return starts or [(1.0, 0.0)]
 
 

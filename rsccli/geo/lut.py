@@ -24,8 +24,8 @@ _CV_TAKES_16_BIT = int(cv2.__version__.split(".")[0]) >= 5
 
 
 def _significant(value: float) -> float:
-    """``value`` to 9 significant digits: a spec must not hang on the last bit of a sum."""
-    return float(f"{value:.9g}")
+    """``value`` to 12 significant digits: a spec must not hang on the last bit of a sum."""
+    return float(f"{value:.12g}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Lut:
 
     @classmethod
     def linear(cls, dtype: str, low: tuple[float, ...], high: tuple[float, ...]) -> Lut:
-        """A linear table, its numbers rounded to 9 significant digits."""
+        """A linear table, its numbers rounded to 12 significant digits."""
         return cls("linear", dtype, tuple(map(_significant, low)), tuple(map(_significant, high)))
 
     def describe(self) -> str:

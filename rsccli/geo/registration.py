@@ -3,8 +3,8 @@
 Phase correlation with an upsampled discrete Fourier transform around the peak (Guizar-Sicairos, Thurman
 and Fienup 2008, Efficient subpixel image registration algorithms, doi:10.1364/OL.33.000156), on plain
 grey values: gradient magnitude is biased by a quarter to half a pixel. Phases are weighed by a band pass:
-the lowest frequencies hold the taper of the window itself and shadows of the terrain, the highest hold noise and
-what interpolation does, and both pull towards no shift.
+the lowest frequencies hold the taper of the window itself and the light on the terrain, the highest hold
+noise, compression and what interpolation does, and all of these pull towards no shift.
 
 How well one window correlates says little (noise against noise has a highest point too); whether windows
 agree with each other says much. So agreement decides whether the measurement is trusted.
@@ -190,7 +190,7 @@ def _peak(phase: C64, rows: int, cols: int) -> tuple[float, float]:
     )
 
 
-def _vertex(values: npt.NDArray[np.float32], at: int) -> float:
+def _vertex(values: npt.NDArray[np.floating], at: int) -> float:
     """Where the parabola through a highest sample and its neighbours peaks, -0.5 to 0.5 samples."""
     if at in (0, len(values) - 1):
         return 0.0
