@@ -135,6 +135,19 @@ def grid_footprint(grid: Grid) -> Footprint:
     return footprints(grid, [PxWindow(0, 0, grid.width, grid.height)])[0]
 
 
+def bbox_of(polygons: Sequence[Ring]) -> BBox:
+    """Bounding box of the parts of one footprint: west > east where they meet at the antimeridian."""
+    wests = [min(x for x, _ in ring) for ring in polygons]
+    easts = [max(x for x, _ in ring) for ring in polygons]
+    lats = [y for ring in polygons for _, y in ring]
+    west, east = min(wests), max(easts)
+    if len(polygons) > 1 and west <= -180 and east >= 180:
+        # The parts west of the cut end at 180, those east of it begin at -180.
+        west = min((w for w in wests if w > -180), default=-180.0)
+        east = max((e for e in easts if e < 180), default=180.0)
+    return (west, min(lats), east, max(lats))
+
+
 def may_be_cut(grid: Grid) -> bool:
     """Whether a tile of this grid may cross the antimeridian, so that some footprints have two parts."""
     whole = grid_footprint(grid)
@@ -228,14 +241,8 @@ def _careful(lon: F64, lat: F64, pole_is_point: bool) -> Footprint:
     if len(rings) == 1:
         ring = np.array(rings[0])
         return _whole(ring[:-1, 0], ring[:-1, 1])
-    wests = [min(x for x, _ in ring) for ring in rings]
-    easts = [max(x for x, _ in ring) for ring in rings]
-    lats = [y for ring in rings for _, y in ring]
-    # The parts to the west of the cut end at 180, those to the east of it begin at -180.
-    west = min(w for w in wests if w > -180) if any(w > -180 for w in wests) else -180.0
-    east = max(e for e in easts if e < 180) if any(e < 180 for e in easts) else 180.0
     rings.sort()
-    return Footprint(tuple(rings), (west, min(lats), east, max(lats)))
+    return Footprint(tuple(rings), bbox_of(tuple(rings)))
 
 
 def _whole(lon: F64, lat: F64) -> Footprint:

@@ -1,0 +1,69 @@
+"""Readers: any output of ours back into facts and features, a batch at a time where the format allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import orjson
+
+from rsccli.errors import InputError, UsageProblem
+from rsccli.output.facts import facts_from_json
+from rsccli.output.features import Feature
+from rsccli.output.paths import sidecar
+from rsccli.output.readers.csv import read_csv
+from rsccli.output.readers.geojson import read_geojson, read_geojson_lines
+from rsccli.output.readers.tables import read_ogr, read_parquet
+from rsccli.types import RunFacts
+
+__all__ = ["READERS", "read_outputs"]
+
+Reader: TypeAlias = Callable[[Path], tuple[RunFacts | None, Iterator[Feature]]]
+
+READERS: dict[str, Reader] = {
+    ".geojson": read_geojson,
+    ".json": read_geojson,
+    ".geojsonl": read_geojson_lines,
+    ".ndjson": read_geojson_lines,
+    ".geojsons": read_geojson_lines,
+    ".gpkg": read_ogr,
+    ".fgb": read_ogr,
+    ".parquet": read_parquet,
+    ".geoparquet": read_parquet,
+    ".csv": read_csv,
+}
+
+
+def read_outputs(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
+    """The facts of the run and its features, from any output of ``rsccli caption``.
+
+    Formats without room for facts (GeoJSONSeq, CSV) take them from ``<stem>.report.json`` beside the file;
+    the facts are None where neither has them.
+
+    Raises:
+        UsageProblem: unknown suffix. InputError: missing, damaged, or not an output of ours; damage further
+            on is raised while the features are read.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageProblem(
+            f"{path}: no output of rsccli has the suffix {path.suffix or '(none)'!r}; "
+            f"name a file with one of {' '.join(READERS)}"
+        )
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is no file; name an output of rsccli caption")
+    facts, features = reader(path)
+    return (_sidecar_facts(path) if facts is None else facts), features
+
+
+def _sidecar_facts(path: Path) -> RunFacts | None:
+    beside = sidecar(path, ".report.json")
+    try:
+        content = orjson.loads(beside.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise InputError(f"{beside}: cannot be read as a report ({error}); delete it, or make it again") from error
+    facts = content.get("facts") if isinstance(content, dict) else None
+    return None if facts is None else facts_from_json(facts, str(beside))
