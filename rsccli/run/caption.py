@@ -1,0 +1,270 @@
+"""A whole run: prepare, resume, loop, write. ``run_caption`` is what the command calls.
+
+The output appears only when it is whole. Until then the journal beside it holds every finished tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from rsccli import __version__
+from rsccli.errors import InputChangedError, StoppedError, UsageProblem
+from rsccli.geo.grid import grid_gsd_m
+from rsccli.geo.identity import local_path
+from rsccli.geo.pair import PairOptions, PreparedPair, prepare_pair
+from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, load_captioner
+from rsccli.output.features import Feature, build_features
+from rsccli.output.report import write_reports
+from rsccli.output.style import write_style
+from rsccli.output.summary import Summary, summarise
+from rsccli.output.writers import check_output, stream_geojsonseq, write_features
+from rsccli.run.journal import Journal, journal_path
+from rsccli.run.loop import caption_tiles
+from rsccli.run.signals import StopRequest
+from rsccli.run.spec import RunSpec, make_spec
+from rsccli.run.thumbnails import pair_thumbnails
+from rsccli.types import FAILED, RunFacts, Tile, TileRecord
+
+#: (tiles that a step finished, of them from an earlier run): for progress bars.
+Progress = Callable[[int, bool], None]
+
+
+@dataclass(frozen=True)
+class CaptionJob:
+    """One ``rsccli caption``.
+
+    Attributes:
+        pre, post: paths or URLs. output: a file, or None for a stream. geometry: see ``PairOptions``.
+        model: name, bundle folder or object path. captioner: how it runs.
+        batch_size: tiles per model call, None for what the model likes. min_valid: see ``caption_tiles``.
+        jobs: reader threads. overwrite: replace an output. resume: go on from a journal.
+        report: write the reports and the style beside the output.
+    """
+
+    pre: str
+    post: str
+    output: Path | None = None
+    geometry: PairOptions = field(default_factory=PairOptions)
+    model: str = DEFAULT_CAPTIONER
+    captioner: CaptionerOptions = field(default_factory=CaptionerOptions)
+    batch_size: int | None = None
+    min_valid: float = 0.1
+    jobs: int = 2
+    overwrite: bool = False
+    resume: bool = True
+    report: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_valid <= 1:
+            raise UsageProblem(f"--min-valid {self.min_valid:g}: give a share from 0 to 1")
+        if self.jobs < 1:
+            raise UsageProblem(f"--jobs {self.jobs}: at least 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageProblem(f"--batch-size {self.batch_size}: at least 1")
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A job whose inputs were checked and measured; no model is loaded yet."""
+
+    job: CaptionJob
+    pair: PreparedPair
+    info: CaptionerInfo
+    batch_size: int
+    spec: RunSpec
+    facts: RunFacts
+
+
+def prepare_job(job: CaptionJob) -> PreparedJob:
+    """Check the output, describe the model, prepare the pair. Everything that can be refused early is refused here."""
+    if job.output is not None:
+        # A journal is the trace of a cut run of the same command: its output may be replaced.
+        check_output(job.output, job.overwrite or (job.resume and journal_path(job.output).exists()))
+    info = describe_captioner(job.model, job.captioner)
+    pair = prepare_pair(job.pre, job.post, job.geometry)
+    batch_size = job.batch_size or info.batch_size
+    spec = make_spec(pair, info, job.captioner, batch_size, job.min_valid)
+    return PreparedJob(job, pair, info, batch_size, spec, _facts(pair, info, spec))
+
+
+def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: None) -> Summary:
+    """Caption a pair into ``job.output``; go on from a journal where there is one.
+
+    Raises:
+        StoppedError: a signal asked to stop; the journal is kept.
+        InputError, ModelError: see the messages; the journal is kept where there is one.
+    """
+    job, pair = prepared.job, prepared.pair
+    if job.output is None:
+        raise UsageProblem("run_caption writes a file: use stream_caption for a stream")
+    with StopRequest() as stop, Journal(journal_path(job.output), prepared.spec, fresh=not job.resume) as journal:
+        if journal.tiles:
+            progress(journal.tiles, True)
+        if journal.tiles < len(pair.plan):
+            captioner = load_captioner(job.model, job.captioner)
+            try:
+                batches = caption_tiles(
+                    pair,
+                    captioner,
+                    batch_size=prepared.batch_size,
+                    min_valid=job.min_valid,
+                    jobs=job.jobs,
+                    done=journal.done,
+                )
+                for batch in batches:
+                    journal.commit(batch.block, batch.batch, batch.records)
+                    progress(len(batch.records), False)
+                    if stop.name and journal.tiles < len(pair.plan):
+                        batches.close()
+                        raise StoppedError(
+                            f"stopped by {stop.name} after {journal.tiles} of {len(pair.plan)} tiles; run the same "
+                            "command again to go on"
+                        )
+            finally:
+                captioner.close()
+        summary = _write(prepared, journal)
+        journal.remove()
+    return summary
+
+
+def stream_caption(
+    prepared: PreparedJob, stream: BinaryIO, progress: Progress = lambda tiles, old: None
+) -> dict[str, int]:
+    """Caption a pair as GeoJSONSeq on a stream, in the order of superblocks; returns tiles by status."""
+    counts: dict[str, int] = {}
+    with StopRequest() as stop:
+
+        def results() -> Iterator[tuple[TileRecord, Tile]]:
+            for record, tile in _results(prepared, progress):
+                counts[record.status] = counts.get(record.status, 0) + 1
+                yield record, tile
+                if stop.name:
+                    raise StoppedError(
+                        f"stopped by {stop.name}; a stream cannot be resumed: write a file with -o FILE to be able to"
+                    )
+
+        stream_geojsonseq(stream, _in_batches(results(), prepared))
+    return counts
+
+
+def _in_batches(results: Iterator[tuple[TileRecord, Tile]], prepared: PreparedJob) -> Iterator[Feature]:
+    """Features as soon as their batch is done, not after the thousands that ``build_features`` gathers."""
+    from itertools import islice
+
+    while chunk := list(islice(results, prepared.batch_size)):
+        yield from build_features(chunk, prepared.facts)
+
+
+def caption_pair(
+    pre: str | Path,
+    post: str | Path,
+    *,
+    model: str = DEFAULT_CAPTIONER,
+    geometry: PairOptions | None = None,
+    captioner: CaptionerOptions | None = None,
+    batch_size: int | None = None,
+    jobs: int = 2,
+) -> Iterator[tuple[TileRecord, Tile]]:
+    """Caption a pair from Python: tiles come lazily, superblock by superblock.
+
+    Args:
+        pre, post: GeoTIFFs (anything that GDAL reads). The rest is as in ``CaptionJob``.
+
+    Yields:
+        The result of a tile and its place.
+    """
+    job = CaptionJob(
+        str(pre),
+        str(post),
+        model=model,
+        geometry=geometry or PairOptions(),
+        captioner=captioner or CaptionerOptions(),
+        batch_size=batch_size,
+        jobs=jobs,
+    )
+    yield from _results(prepare_job(job), lambda tiles, old: None)
+
+
+def _results(prepared: PreparedJob, progress: Progress) -> Iterator[tuple[TileRecord, Tile]]:
+    job, pair = prepared.job, prepared.pair
+    captioner = load_captioner(job.model, job.captioner)
+    try:
+        for batch in caption_tiles(
+            pair, captioner, batch_size=prepared.batch_size, min_valid=job.min_valid, jobs=job.jobs
+        ):
+            progress(len(batch.records), False)
+            for record in batch.records:
+                yield record, pair.plan.tile(record.row, record.col)
+    finally:
+        captioner.close()
+
+
+def _write(prepared: PreparedJob, journal: Journal) -> Summary:
+    job, pair, facts = prepared.job, prepared.pair, prepared.facts
+    assert job.output is not None
+
+    def features() -> Iterator[Feature]:
+        return build_features(((r, pair.plan.tile(r.row, r.col)) for r in journal.records()), facts)
+
+    write_features(job.output, features(), facts, _newest_input(pair))
+    summary = summarise(features(), facts)
+    if job.report:
+        try:
+            thumbnails = pair_thumbnails(pair, [tile.id for tile in summary.strongest])
+        except InputChangedError:
+            thumbnails = {}
+        write_reports(job.output, summary, facts, thumbnails)
+        write_style(job.output)
+    return summary
+
+
+def _newest_input(pair: PreparedPair) -> str:
+    """For formats that must carry a date of writing: the newer input's, so that equal runs write equal bytes."""
+    local = [local_path(info.path) for info in (pair.pre, pair.post)]
+    times = [Path(path).stat().st_mtime for path in local if path is not None and Path(path).exists()]
+    newest = datetime.fromtimestamp(max(times, default=0), UTC)
+    return newest.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
+    pre, post = pair.facts()
+    gsd = grid_gsd_m(pair.grid)
+    warnings = list(pair.warnings)
+    if info.gsd_m is not None and not info.gsd_m[0] <= gsd <= info.gsd_m[1]:
+        warnings.append(
+            f"the grid has {gsd:.2g} m per pixel; {info.name} was made for {info.gsd_m[0]:g} to {info.gsd_m[1]:g} m: "
+            "its captions are not to be trusted here"
+        )
+    return RunFacts(
+        version=__version__,
+        pre=pre,
+        post=post,
+        grid=pair.grid,
+        gsd_m=gsd,
+        tile_size=pair.plan.tile_size,
+        stride=pair.plan.stride,
+        edge=pair.plan.edge,
+        tiles=len(pair.plan),
+        registration=pair.registration,
+        radiometry=pair.survey.radiometry.text,
+        model=info.name,
+        model_revision=info.revision,
+        spec_hash=spec.hash,
+        limits=info.limits,
+        warnings=tuple(warnings),
+    )
+
+
+def failed_tiles(summary: Summary) -> int:
+    """Tiles that could not be read or captioned."""
+    return sum(count for status, count in summary.counts.items() if status in FAILED)
+
+
+def with_output(job: CaptionJob, output: Path) -> CaptionJob:
+    """The same job into another file."""
+    return replace(job, output=output)

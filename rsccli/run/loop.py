@@ -1,0 +1,142 @@
+"""The one loop: superblocks come from reader threads, are cut into batches, captioned, and committed.
+
+What decides a tile's result is fixed by the plan: tables, shift, and which tiles share a batch (the tiles of one
+superblock that have enough valid pixels, in order, ``batch_size`` at a time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsccli.errors import ModelError
+from rsccli.geo.engine import TileFailure, TileRead
+from rsccli.geo.footprint import window_areas_m2
+from rsccli.geo.identity import Watch
+from rsccli.geo.pair import PreparedPair
+from rsccli.geo.tiles import Superblock
+from rsccli.models.captioner import Captioner
+from rsccli.run.prefetch import read_blocks
+from rsccli.types import Caption, Grid, TilePair, TileRecord
+
+
+@dataclass(frozen=True)
+class FinishedBatch:
+    """Tiles that are done together: the unit that is committed."""
+
+    block: int
+    batch: int
+    records: tuple[TileRecord, ...]
+
+
+def caption_tiles(
+    pair: PreparedPair,
+    captioner: Captioner,
+    *,
+    batch_size: int,
+    min_valid: float = 0.1,
+    jobs: int = 1,
+    done: tuple[int, int] = (-1, -1),
+) -> Iterator[FinishedBatch]:
+    """Caption every tile of the plan, batch by batch.
+
+    Args:
+        pair: what to read. captioner: what describes it.
+        batch_size: tiles that the model sees at once.
+        min_valid: tiles with a smaller share of valid pixels are ``skipped``.
+        jobs: reader threads; they do not change the result.
+        done: (superblock, batch) committed last: everything up to it is left out.
+
+    Raises:
+        InputChangedError: an input was replaced while it was being read.
+    """
+    watch = Watch((pair.pre.path, pair.post.path))
+    blocks = (block for block in pair.plan.blocks() if block.index >= done[0])
+    for block, reads in read_blocks(pair, blocks, jobs):
+        # After reading and before committing: what was read is known to come from the file that was opened.
+        watch.check()
+        batches = _batches(block, reads, batch_size, min_valid)
+        for number, (given, pairs) in enumerate(batches):
+            if (block.index, number) <= done:
+                continue
+            records = given + _caption(captioner, pairs, pair.grid)
+            records.sort(key=lambda r: (r.row, r.col))
+            yield FinishedBatch(block.index, number, tuple(records))
+        watch.check()
+
+
+def _batches(
+    block: Superblock, reads: Sequence[TileRead | TileFailure], size: int, min_valid: float
+) -> list[tuple[list[TileRecord], list[TileRead]]]:
+    """Batches of a superblock; what needs no model goes with the first."""
+    given: list[TileRecord] = []
+    pairs: list[TileRead] = []
+    for read in reads:
+        if isinstance(read, TileFailure):
+            tile = read.tile
+            given.append(TileRecord(tile.id, tile.row, tile.col, "read_error", 0.0, reason=read.reason))
+            continue
+        tile = read.pair.tile
+        share = float(read.pair.valid.mean())
+        if share == 0:
+            reason = "; ".join(read.notes) or "no pixel that both dates cover"
+            given.append(TileRecord(tile.id, tile.row, tile.col, "nodata", 0.0, reason=reason))
+        elif share < min_valid:
+            reason = f"{share:.1%} of its pixels are valid at both dates, less than --min-valid {min_valid:g}"
+            given.append(TileRecord(tile.id, tile.row, tile.col, "skipped", round(share, 6), reason=reason))
+        else:
+            pairs.append(read)
+    chunks = [pairs[i : i + size] for i in range(0, len(pairs), size)] or [[]]
+    return [(given if i == 0 else [], chunk) for i, chunk in enumerate(chunks)]
+
+
+def _caption(captioner: Captioner, reads: list[TileRead], grid: Grid) -> list[TileRecord]:
+    """Caption one batch; where the model fails on it, tile by tile, so that one bad tile costs only itself."""
+    if not reads:
+        return []
+    pairs = [read.pair for read in reads]
+    try:
+        captions: list[Caption | ModelError] = list(captioner.caption(pairs))
+    except ModelError:
+        captions = []
+        for pair in pairs:
+            try:
+                captions += captioner.caption([pair])
+            except ModelError as error:
+                captions.append(error)
+    areas = window_areas_m2(grid, [pair.tile.px_window for pair in pairs])
+    return [
+        _record(read, caption, float(area)) for read, caption, area in zip(reads, captions, areas, strict=True)
+    ]
+
+
+def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> TileRecord:
+    pair: TilePair = read.pair
+    tile = pair.tile
+    share = round(float(pair.valid.mean()), 6)
+    notes = "; ".join(f"reading: {note}" for note in read.notes) or None
+    if isinstance(caption, ModelError):
+        return TileRecord(tile.id, tile.row, tile.col, "model_error", share, reason=str(caption))
+    fraction = area = None
+    if caption.status == "unchanged":
+        fraction = area = 0.0
+    elif caption.status == "changed" and caption.mask is not None:
+        changed = int(np.count_nonzero(caption.mask & pair.valid))
+        fraction = round(changed / int(np.count_nonzero(pair.valid)), 6)
+        area = round(area_m2 * changed / pair.valid.size, 2)
+    return TileRecord(
+        tile_id=tile.id,
+        row=tile.row,
+        col=tile.col,
+        status=caption.status,
+        valid_fraction=share,
+        caption=caption.text,
+        change_score=None if caption.change_score is None else round(float(caption.change_score), 4),
+        logprob=None if caption.logprob is None else round(float(caption.logprob), 4),
+        keywords=caption.keywords,
+        changed_area_m2=area,
+        changed_fraction=fraction,
+        reason=notes,
+    )
