@@ -64,9 +64,7 @@ class BrightnessCaptioner:
             with Path(log).open("a", encoding="utf-8") as stream:
                 stream.write(",".join(ids) + "\n")
         if os.environ.get("BRIGHTNESS_FAIL_TILE") in ids:
-            raise ModelError(
-                f"the batch with tile {os.environ['BRIGHTNESS_FAIL_TILE']} fails, as the test asked"
-            )
+            raise ModelError(f"the batch with tile {os.environ['BRIGHTNESS_FAIL_TILE']} fails, as the test asked")
         time.sleep(float(os.environ.get("BRIGHTNESS_SLEEP_S", "0")) * len(pairs))
         return [caption_of(pair) for pair in pairs]
 
@@ -97,9 +95,7 @@ class QueuedFactory:
 
     def describe(self, options: CaptionerOptions) -> CaptionerInfo:
         """Describe."""
-        return CaptionerInfo(
-            "queued", "1", "queued", "MIT", "None: prepared answers, for tests.", provider="queue"
-        )
+        return CaptionerInfo("queued", "1", "queued", "MIT", "None: prepared answers, for tests.", provider="queue")
 
     def open(self, options: CaptionerOptions) -> QueuedCaptioner:
         """Open."""

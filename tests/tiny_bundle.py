@@ -151,9 +151,7 @@ def decoder(style: Style) -> onnx.ModelProto:
     )
     rng = np.random.default_rng(7)
     shapes = {"next_weight": (WIDTH, WIDTH), "position_weight": (128, WIDTH)}
-    shapes |= {
-        f"{kind}_weight_{i}": (WIDTH, WIDTH) for i in range(LAYERS) for kind in ("key", "query", "history")
-    }
+    shapes |= {f"{kind}_weight_{i}": (WIDTH, WIDTH) for i in range(LAYERS) for kind in ("key", "query", "history")}
     if style == "random":
         weights = {name: rng.normal(0, 1.5, shape).astype(np.float32) for name, shape in shapes.items()}
         # An end now and then, at a step that depends on the row.

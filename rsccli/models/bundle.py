@@ -65,19 +65,13 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         text = path.read_bytes()
     except FileNotFoundError as error:
         what = f"has no {MANIFEST_NAME}" if folder.is_dir() else "is no folder"
-        raise BundleError(
-            f"{folder} {what}: give the folder that holds a bundle's {MANIFEST_NAME}"
-        ) from error
+        raise BundleError(f"{folder} {what}: give the folder that holds a bundle's {MANIFEST_NAME}") from error
     except OSError as error:
-        raise BundleError(
-            f"{path} cannot be read ({error.strerror}): check the path and its permissions"
-        ) from error
+        raise BundleError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
     manifest = parse_manifest(text, path)
     missing = [name for name in REQUIRED if name not in {entry.name for entry in manifest.files}]
     if missing:
-        raise BundleError(
-            f"{path}: field 'files' does not list {', '.join(missing)}: export the bundle again"
-        )
+        raise BundleError(f"{path}: field 'files' does not list {', '.join(missing)}: export the bundle again")
     return manifest, hashlib.sha256(text).hexdigest()
 
 

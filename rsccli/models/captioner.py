@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from rsccli.errors import UsageProblem
 from rsccli.types import Caption, TilePair
+
+if TYPE_CHECKING:
+    from rsccli.models.bundle import Bundle, Verify
 
 DecoderName = Literal["lean", "optimum"]
 
@@ -76,15 +79,11 @@ class CaptionerOptions:
 
     def __post_init__(self) -> None:
         if self.decoder not in get_args(DecoderName):
-            raise UsageProblem(
-                f"decoder {self.decoder!r} is unknown: choose one of {', '.join(get_args(DecoderName))}"
-            )
+            raise UsageProblem(f"decoder {self.decoder!r} is unknown: choose one of {', '.join(get_args(DecoderName))}")
         if self.num_beams < 1:
             raise UsageProblem(f"num_beams must be at least 1, not {self.num_beams}")
         if self.num_beams > 1 and self.decoder != "optimum":
-            raise UsageProblem(
-                "beam search needs the optimum decoder: give --decoder optimum, or --num-beams 1"
-            )
+            raise UsageProblem("beam search needs the optimum decoder: give --decoder optimum, or --num-beams 1")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise UsageProblem(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         if self.threads is not None and self.threads < 1:
@@ -117,6 +116,19 @@ class Captioner(Protocol):
 
     def close(self) -> None:
         """Give sessions and memory back. The captioner is of no use after that."""
+        ...
+
+
+@runtime_checkable
+class BundleBacked(Protocol):
+    """What a factory offers beside `CaptionerFactory` where a bundle on disk holds its weights."""
+
+    def bundle(self, verify: Verify = "auto") -> Bundle:
+        """Check the files of the bundle.
+
+        Raises:
+            BundleError: a file is missing, damaged or altered; names it.
+        """
         ...
 
 

@@ -65,9 +65,7 @@ def encoder_batches(pairs: Sequence[TilePair], spec: InputSpec, at_most: int) ->
     for index, pair in enumerate(pairs):
         height, width = pair.valid.shape
         groups.setdefault(padded_size(height, width, spec), []).append(index)
-    return [
-        group[start : start + at_most] for group in groups.values() for start in range(0, len(group), at_most)
-    ]
+    return [group[start : start + at_most] for group in groups.values() for start in range(0, len(group), at_most)]
 
 
 def prepare(pairs: Sequence[TilePair], spec: InputSpec) -> EncoderBatch:

@@ -70,9 +70,7 @@ def captioner_names() -> tuple[str, ...]:
     return tuple(sorted({*_registered, *(point.name for point in entry_points(group=GROUP))}))
 
 
-def load_captioner(
-    name_or_path: str | Path = DEFAULT_CAPTIONER, options: CaptionerOptions | None = None
-) -> Captioner:
+def load_captioner(name_or_path: str | Path = DEFAULT_CAPTIONER, options: CaptionerOptions | None = None) -> Captioner:
     """Load a captioner.
 
     Args:
@@ -126,9 +124,7 @@ def find_factory(name_or_path: str | Path) -> CaptionerFactory:
     if ":" in name and not folder.exists():
         return _make(_from_reference(name), name)
     if folder.is_dir():
-        raise ModelError(
-            f"{name} holds no {MANIFEST_NAME}: give the folder that 'rsccli train' or an export wrote"
-        )
+        raise ModelError(f"{name} holds no {MANIFEST_NAME}: give the folder that 'rsccli train' or an export wrote")
     raise ModelError(
         f"no captioner is named {name!r} and no folder is there: known are {', '.join(captioner_names())}; "
         f"for a bundle give the folder that holds its {MANIFEST_NAME} (rsccli caption -m path/to/bundle ...)"
@@ -161,9 +157,7 @@ def _named(name: str) -> MakeFactory | None:
         make: MakeFactory = point.load()
     except (ImportError, AttributeError) as error:
         package = point.dist.name if point.dist is not None else point.value
-        raise ModelError(
-            f"captioner {name!r} of {package} cannot be imported ({error}): install it again"
-        ) from error
+        raise ModelError(f"captioner {name!r} of {package} cannot be imported ({error}): install it again") from error
     return make
 
 
@@ -174,9 +168,7 @@ def _make(make: MakeFactory, name: str, *folder: Path) -> CaptionerFactory:
         )
     factory = make(*folder)
     if not isinstance(factory, CaptionerFactory):
-        raise ModelError(
-            f"captioner {name!r} makes a {type(factory).__name__}, which lacks describe() or open()"
-        )
+        raise ModelError(f"captioner {name!r} makes a {type(factory).__name__}, which lacks describe() or open()")
     return factory
 
 

@@ -43,9 +43,7 @@ class LeanDecoder:
         self._spec = spec
         self._tokens = tokens
         self._device = device
-        self._past_names = [
-            f"past_key_values.{i}.{part}" for i in range(spec.layers) for part in ("key", "value")
-        ]
+        self._past_names = [f"past_key_values.{i}.{part}" for i in range(spec.layers) for part in ("key", "value")]
         self._present_names = [f"present.{i}.{part}" for i in range(spec.layers) for part in ("key", "value")]
 
     def embed(self, input_ids: I64) -> F32:
@@ -90,8 +88,7 @@ class LeanDecoder:
             attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
             positions = positions[:, -1:] + 1
         return [
-            Decoded(without_loop(ids), float(np.mean(values)))
-            for ids, values in zip(generated, logprobs, strict=True)
+            Decoded(without_loop(ids), float(np.mean(values))) for ids, values in zip(generated, logprobs, strict=True)
         ]
 
     def _empty_past(self, rows: int) -> list[Any]:

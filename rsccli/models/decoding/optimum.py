@@ -84,9 +84,7 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         rows, length, _width = inputs_embeds.shape
         if past_key_values is None:
             shape = (rows, self.num_key_value_heads, 0, self.embed_size_per_head)
-            flat = [
-                torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self.key_value_input_names
-            ]
+            flat = [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self.key_value_input_names]
         else:
             flat = [tensor for layer in past_key_values for tensor in layer]
         inputs = {
@@ -208,7 +206,6 @@ class OptimumDecoder:
             return Decoded(tokens, float(result.sequences_scores[row]))
         spent = min(length + 1, len(ids))
         logprobs = [
-            float(torch.log_softmax(result.logits[step][row].double(), dim=-1)[ids[step]])
-            for step in range(spent)
+            float(torch.log_softmax(result.logits[step][row].double(), dim=-1)[ids[step]]) for step in range(spent)
         ]
         return Decoded(tokens, float(np.mean(logprobs)))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsccli.errors import BundleError, ModelError
-from rsccli.models.bundle import DECODER, EMBED, ENCODER, TOKENIZER, Bundle, open_bundle, read_manifest
+from rsccli.models.bundle import DECODER, EMBED, ENCODER, TOKENIZER, Bundle, Verify, open_bundle, read_manifest
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.manifest import Manifest
 from rsccli.models.small.facts import MAX_KEYWORDS
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "rsccli-small"
-# Tiles in one encoder call: more use no less time on a CPU, and their activations are what memory goes to.
-ENCODER_TILES = 4
+# Tiles in one encoder call: more use no less time on a CPU, and their activations are what memory goes to. A GPU
+# wants more at once, and its memory is its own.
+CPU_ENCODER_TILES = 4
+GPU_ENCODER_TILES = 32
 # What is said where the decoder ends a sentence before its first word.
 SPEECHLESS: dict[CaptionStatus, str] = {
     "changed": "Something changed here.",
@@ -84,7 +86,15 @@ class SmallFactory:
             BundleError: a file is missing, damaged, or no graph.
             ModelError: the bundle has another dtype than was asked for. DeviceError: no such device.
         """
-        return SmallCaptioner(open_bundle(self._folder), options)
+        return SmallCaptioner(self.bundle(), options)
+
+    def bundle(self, verify: Verify = "auto") -> Bundle:
+        """Check the files of the bundle.
+
+        Raises:
+            BundleError: a file is missing, damaged or altered; names it.
+        """
+        return open_bundle(self._folder, verify)
 
 
 class SmallCaptioner:
@@ -102,14 +112,13 @@ class SmallCaptioner:
         paths = [bundle.path(name) for name in (ENCODER, EMBED, DECODER)]
         self._tokenizer = _open_tokenizer(bundle.path(TOKENIZER))
         device, (encoder, embed, decoder) = open_sessions(paths, options.device, options.threads)
+        self._encoder_tiles = CPU_ENCODER_TILES if device.kind == "cpu" else GPU_ENCODER_TILES
         self._encoder: onnxruntime.InferenceSession | None = encoder
         self._decoder: Decoder | None
         if options.decoder == "optimum":
             from rsccli.models.decoding.optimum import OptimumDecoder
 
-            self._decoder = OptimumDecoder(
-                embed, decoder, manifest.decoder, manifest.tokens, options.num_beams
-            )
+            self._decoder = OptimumDecoder(embed, decoder, manifest.decoder, manifest.tokens, options.num_beams)
         else:
             from rsccli.models.decoding.lean import LeanDecoder
 
@@ -150,15 +159,13 @@ class SmallCaptioner:
             raise ModelError(f"captioner {self.info.name!r} is closed: load it again")
         names = ("image_tokens", "change_logit", "keyword_logits", "mask_logits")
         seen: dict[int, Seen] = {}
-        for indices in encoder_batches(pairs, self._manifest.input, ENCODER_TILES):
+        for indices in encoder_batches(pairs, self._manifest.input, self._encoder_tiles):
             batch = prepare([pairs[i] for i in indices], self._manifest.input)
             feeds = {"pre": batch.pre, "post": batch.post, "valid": batch.valid}
             try:
                 outputs = dict(zip(names, self._encoder.run(names, feeds), strict=True))
             except onnxruntime_errors() as error:
-                raise ModelError(
-                    f"the encoder failed on tile {pairs[indices[0]].tile.id}: {error}"
-                ) from error
+                raise ModelError(f"the encoder failed on tile {pairs[indices[0]].tile.id}: {error}") from error
             for row, index in enumerate(indices):
                 seen[index] = self._read(outputs, row, batch, pairs[index])
         return [seen[index] for index in range(len(pairs))]
@@ -171,9 +178,7 @@ class SmallCaptioner:
         limits = manifest.thresholds
         logit = float(outputs["change_logit"][row])
         if not np.isfinite(logit):
-            raise ModelError(
-                f"the encoder's change score of tile {pair.tile.id} is not finite: check the bundle"
-            )
+            raise ModelError(f"the encoder's change score of tile {pair.tile.id} is not finite: check the bundle")
         score = _sigmoid(manifest.calibration.scale * logit + manifest.calibration.bias)
         if score >= limits.changed:
             status: CaptionStatus = "changed"
