@@ -1,9 +1,293 @@
-"""``rsccli caption``: stub until its module lands."""
+"""``rsccli caption``: describe what changed between two images, tile by tile."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from rsccli.cli import options as flags
+from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.errors import FailedTilesError
+
+if TYPE_CHECKING:
+    from rsccli.output.summary import Summary
+    from rsccli.run.caption import PreparedJob
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
+    app.command("caption")(caption)
+
+
+def caption(
+    pre: Annotated[str, typer.Argument(metavar="PRE", help="Image before: a GeoTIFF, or anything that GDAL opens.")],
+    post: Annotated[str, typer.Argument(metavar="POST", help="Image after. https:// and s3:// work too.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            envvar="RSCCLI_OUTPUT",
+            metavar="FILE",
+            show_envvar=False,
+            help="Where to write; the suffix picks the format: .geojson .geojsonl .geojsons .gpkg .fgb .parquet .csv. "
+            "- streams GeoJSONSeq to stdout.",
+        ),
+    ],
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace the output.", show_envvar=False),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            envvar="RSCCLI_RESUME",
+            help="Go on from the journal of a run that was cut, or start afresh.",
+            show_envvar=False,
+        ),
+    ] = True,
+    model: Annotated[
+        str,
+        typer.Option(
+            "-m",
+            "--model",
+            envvar="RSCCLI_MODEL",
+            metavar="NAME|DIR",
+            help="Captioner: a name from `rsccli models`, or the folder of a bundle.",
+            show_envvar=False,
+        ),
+    ] = "rsccli-small",
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            envvar="RSCCLI_DEVICE",
+            metavar="auto|cpu|cuda[:i]",
+            help="Where the model runs. cuda is an error where it would fall back to the CPU.",
+            show_envvar=False,
+        ),
+    ] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype", envvar="RSCCLI_DTYPE", help="What the bundle must hold; auto takes any.", show_envvar=False
+        ),
+    ] = "auto",
+    decoder: Annotated[
+        str,
+        typer.Option(
+            "--decoder",
+            envvar="RSCCLI_DECODER",
+            metavar="lean|optimum",
+            help="lean: greedy, onnxruntime alone. optimum: beam search; loads torch.",
+            show_envvar=False,
+        ),
+    ] = "lean",
+    num_beams: Annotated[
+        int,
+        typer.Option("--num-beams", envvar="RSCCLI_NUM_BEAMS", help="Beams (optimum decoder).", show_envvar=False),
+    ] = 1,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-new-tokens",
+            envvar="RSCCLI_MAX_NEW_TOKENS",
+            help="Longest caption. Default: what the model says.",
+            show_envvar=False,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            envvar="RSCCLI_BATCH_SIZE",
+            help="Tiles that the model sees at once. Default: what the model likes.",
+            show_envvar=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            envvar="RSCCLI_THREADS",
+            help="Threads of the model. Default: the cores that this process may use.",
+            show_envvar=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", envvar="RSCCLI_JOBS", help="Reader threads.", show_envvar=False)
+    ] = 2,
+    bands: flags.Bands = None,
+    pre_bands: flags.PreBands = None,
+    post_bands: flags.PostBands = None,
+    nodata: flags.Nodata = None,
+    pre_nodata: flags.PreNodata = None,
+    post_nodata: flags.PostNodata = None,
+    pre_crs: flags.PreCrs = None,
+    post_crs: flags.PostCrs = None,
+    rpc_height: flags.RpcHeight = None,
+    dst_crs: flags.DstCrs = None,
+    res: flags.Res = None,
+    like: flags.Like = None,
+    bbox: flags.Bbox = None,
+    aoi: flags.Aoi = None,
+    tile_size: flags.TileSize = 256,
+    overlap: flags.Overlap = None,
+    stride: flags.Stride = None,
+    edge: flags.EdgeRule = EdgeChoice.pad,
+    min_valid: Annotated[
+        float,
+        typer.Option(
+            "--min-valid",
+            envvar="RSCCLI_MIN_VALID",
+            help="Tiles with a smaller share of valid pixels are skipped (and say so).",
+            show_envvar=False,
+        ),
+    ] = 0.1,
+    radiometry: flags.RadiometryRule = RadiometryChoice.auto,
+    coregister: flags.Coregister = False,
+    allow_same: flags.AllowSame = False,
+    allow_upsampling: flags.AllowUpsampling = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            envvar="RSCCLI_REPORT",
+            help="Write the report (.html, .md, .json) and the QGIS style beside the output.",
+            show_envvar=False,
+        ),
+    ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            envvar="RSCCLI_DRY_RUN",
+            help="Print grid, tiles and expected memory; load no model, write nothing.",
+            show_envvar=False,
+        ),
+    ] = False,
+    cache_mb: flags.CacheMb = 128,
+    config: flags.Config = None,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    json_output: flags.JsonOutput = False,
+) -> None:
+    """Describe in words what changed between two images, tile by tile, as a map and a report.
+
+    A normal pair needs no option. The common grid is pre's own over the area that both images cover.
+    Kill it and run the same command again: it goes on where it was.
+
+    \b
+    Examples:
+      rsccli caption pre.tif post.tif -o out.geojson
+      rsccli caption pre.tif post.tif -o out.gpkg --bands 3,2,1 --coregister
+      rsccli caption pre.tif post.tif -o out.geojson --aoi town.geojson --tile-size 512
+      rsccli caption pre.tif post.tif -o - --quiet | jq -r .properties.caption
+      rsccli caption https://host/pre.tif s3://bucket/post.tif -o out.fgb --dry-run
+    """
+    from rsccli.models.captioner import CaptionerOptions
+    from rsccli.run.caption import CaptionJob, failed_tiles, prepare_job, run_caption, stream_caption
+
+    geometry = flags.pair_options(
+        bands=bands,
+        pre_bands=pre_bands,
+        post_bands=post_bands,
+        nodata=nodata,
+        pre_nodata=pre_nodata,
+        post_nodata=post_nodata,
+        pre_crs=pre_crs,
+        post_crs=post_crs,
+        rpc_height=rpc_height,
+        dst_crs=dst_crs,
+        res=res,
+        like=like,
+        bbox=bbox,
+        aoi=aoi,
+        tile_size=tile_size,
+        overlap=overlap,
+        stride=stride,
+        edge=edge,
+        radiometry=radiometry,
+        coregister=coregister,
+        allow_same=allow_same,
+        allow_upsampling=allow_upsampling,
+        cache_mb=cache_mb,
+    )
+    job = CaptionJob(
+        pre=pre,
+        post=post,
+        output=None if output == "-" else Path(output),
+        geometry=geometry,
+        model=model,
+        captioner=CaptionerOptions(
+            device=device,
+            dtype=dtype,
+            decoder=decoder,  # type: ignore[arg-type]
+            num_beams=num_beams,
+            max_new_tokens=max_new_tokens,
+            threads=threads,
+        ),
+        batch_size=batch_size,
+        min_valid=min_valid,
+        jobs=jobs,
+        overwrite=overwrite,
+        resume=resume,
+        report=report,
+    )
+    prepared = prepare_job(job)
+    if not quiet:
+        for warning in prepared.facts.warnings:
+            print(f"rsccli: warning: {warning}", file=sys.stderr)
+    if dry_run:
+        _print_plan(prepared, json_output)
+        return
+    if verbose:
+        _print_plan(prepared, False, to=sys.stderr)
+    from rsccli.cli.progress import TileProgress
+
+    with TileProgress(len(prepared.pair.plan), quiet) as progress:
+        if job.output is None:
+            counts = stream_caption(prepared, sys.stdout.buffer, progress)
+            failed = counts.get("read_error", 0) + counts.get("model_error", 0)
+        else:
+            summary = run_caption(prepared, progress)
+            failed = failed_tiles(summary)
+    if job.output is not None:
+        _print_summary(job.output, summary, report, quiet, json_output)
+    if failed:
+        raise FailedTilesError(
+            f"{failed} of {len(prepared.pair.plan)} tiles failed (status read_error or model_error, with the reason in "
+            "the feature); the output is whole"
+        )
+
+
+def _print_plan(prepared: PreparedJob, as_json: bool, to: object = None) -> None:
+    from rsccli.run.estimate import estimate
+
+    plan = estimate(prepared)
+    stream = to or sys.stdout
+    if as_json:
+        import orjson
+
+        print(orjson.dumps(plan, option=orjson.OPT_INDENT_2).decode(), file=stream)  # type: ignore[call-overload]
+        return
+    for key, value in plan.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{key.replace('_', ' '):24} {text}", file=stream)  # type: ignore[call-overload]
+
+
+def _print_summary(output: Path, summary: Summary, report: bool, quiet: bool, as_json: bool) -> None:
+    from rsccli.output.paths import sidecar
+
+    if as_json:
+        print((sidecar(output, ".report.json")).read_text(encoding="utf-8") if report else "{}")
+    if quiet:
+        return
+    counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in summary.by_status if count)
+    print(f"rsccli: {output}: {summary.tiles} tiles: {counts}", file=sys.stderr)
+    if report:
+        print(f"rsccli: report: {sidecar(output, ".report.html")}", file=sys.stderr)

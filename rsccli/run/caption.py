@@ -6,7 +6,7 @@ The output appears only when it is whole. Until then the journal beside it holds
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -215,7 +215,7 @@ def _write(prepared: PreparedJob, journal: Journal) -> Summary:
     summary = summarise(features(), facts)
     if job.report:
         try:
-            thumbnails = pair_thumbnails(pair, [tile.id for tile in summary.strongest])
+            thumbnails = pair_thumbnails(pair, [tile.tile_id for tile in summary.ranked])
         except InputChangedError:
             thumbnails = {}
         write_reports(job.output, summary, facts, thumbnails)
@@ -262,9 +262,5 @@ def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
 
 def failed_tiles(summary: Summary) -> int:
     """Tiles that could not be read or captioned."""
-    return sum(count for status, count in summary.counts.items() if status in FAILED)
+    return sum(count for status, count in summary.by_status if status in FAILED)
 
-
-def with_output(job: CaptionJob, output: Path) -> CaptionJob:
-    """The same job into another file."""
-    return replace(job, output=output)

@@ -122,7 +122,7 @@ def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> Ti
     fraction = area = None
     if caption.status == "unchanged":
         fraction = area = 0.0
-    elif caption.status == "changed" and caption.mask is not None:
+    elif caption.mask is not None:
         changed = int(np.count_nonzero(caption.mask & pair.valid))
         fraction = round(changed / int(np.count_nonzero(pair.valid)), 6)
         area = round(area_m2 * changed / pair.valid.size, 2)
