@@ -131,10 +131,11 @@ def gdal_options(cache_mb: int = 128) -> dict[str, Any]:
     """GDAL settings for every read; pass to ``rasterio.Env`` in each thread that reads.
 
     ``GDAL_DISABLE_READDIR_ON_OPEN=TRUE`` lists no folder but still probes ``.msk``, ``.ovr`` and ``.aux.xml`` by
-    name (``EMPTY_DIR`` would hide them). Remote reads merge neighbouring ranges and retry.
+    name (``EMPTY_DIR`` would hide them). Remote reads merge neighbouring ranges and retry. rasterio hands
+    ``GDAL_CACHEMAX`` to GDAL as bytes, whatever its size: 128 would be a cache of 128 bytes.
     """
     return {
-        "GDAL_CACHEMAX": cache_mb,
+        "GDAL_CACHEMAX": cache_mb * 2**20,
         "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
         "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
         "GDAL_HTTP_MULTIPLEX": "YES",
