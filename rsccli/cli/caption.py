@@ -290,4 +290,4 @@ def _print_summary(output: Path, summary: Summary, report: bool, quiet: bool, as
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in summary.by_status if count)
     print(f"rsccli: {output}: {summary.tiles} tiles: {counts}", file=sys.stderr)
     if report:
-        print(f"rsccli: report: {sidecar(output, ".report.html")}", file=sys.stderr)
+        print(f"rsccli: report: {sidecar(output, '.report.html')}", file=sys.stderr)
