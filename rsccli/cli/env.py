@@ -123,7 +123,7 @@ def _rasters() -> dict[str, object]:
         "GDAL": rasterio.__gdal_version__,
         "PROJ of GDAL": rasterio.__proj_version__,
         "PROJ of pyproj": pyproj.proj_version_str,
-        "GDAL cache MB": gdal_options()["GDAL_CACHEMAX"],
+        "GDAL cache MB": gdal_options()["GDAL_CACHEMAX"] // 2**20,
         "GDAL drivers": f"{len(drivers)}, of these {', '.join(name for name in wanted if name in drivers)}",
     }
 
