@@ -1,0 +1,57 @@
+"""The sentences of the report: made of counts and areas, never by a model."""
+
+from __future__ import annotations
+
+from rsccli.output.report import numbers
+from rsccli.output.summary import Summary
+from rsccli.types import RunFacts, Status
+
+STATUS_WORDS: dict[Status, str] = {
+    "changed": "changed",
+    "unchanged": "unchanged",
+    "unsure": "unsure",
+    "skipped": "skipped",
+    "nodata": "no data",
+    "read_error": "could not be read",
+    "model_error": "could not be captioned",
+}
+
+
+def headline(summary: Summary, facts: RunFacts | None) -> str:
+    """What the report is about."""
+    pre, post = numbers.day(summary.pre_datetime), numbers.day(summary.post_datetime)
+    if pre and post and pre != post:
+        return f"What changed between {pre} and {post}"
+    if facts is not None:
+        return f"What changed between {facts.pre.name} and {facts.post.name}"
+    return "What changed"
+
+
+def lead(summary: Summary) -> str:
+    """The main result in one or two sentences."""
+    changed, unsure = summary.count("changed"), summary.count("unsure")
+    text = f"{numbers.count(changed)} of {numbers.count(summary.tiles)} tiles {_are(changed)} called changed"
+    if summary.changed_area_m2 is not None and changed:
+        text += f", {numbers.area(summary.changed_area_m2)} of ground in their masks"
+        if summary.changed_share is not None:
+            text += (
+                f" ({numbers.percent(summary.changed_share)} of the "
+                f"{numbers.area(summary.compared_area_m2)} that both dates cover)"
+            )
+    text += "."
+    if unsure:
+        text += f" In {numbers.count(unsure)} more the captioner is unsure."
+    if summary.failed_total:
+        text += f" {numbers.count(summary.failed_total)} tiles failed and are listed below."
+    return text
+
+
+def ranked_title(summary: Summary) -> str:
+    """The heading of the list of strongest changes."""
+    if summary.ranked and summary.ranked[0].status == "unsure":
+        return "No tile is called changed; the most likely ones"
+    return "Strongest changes"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
