@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rasters import make_raster
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -32,3 +34,13 @@ def shared() -> Path:
 def root() -> Path:
     """The repository's top folder."""
     return ROOT
+
+
+@pytest.fixture
+def raster_factory(tmp_path: Path) -> Callable[..., Path]:
+    """``raster_factory("pre.tif", crs=..., bounds=..., dtype=..., ...)``: see ``rasters.make_raster``."""
+
+    def make(name: str = "raster.tif", **options: object) -> Path:
+        return make_raster(tmp_path / name, **options)  # type: ignore[arg-type]
+
+    return make

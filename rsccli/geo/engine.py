@@ -64,6 +64,7 @@ class SourceAligner:
         self._reader = RasterReader(mapping.source)
         sx, sy = mapping.scale()
         self._step = (sx if sx >= DECIMATE_FROM else 1.0, sy if sy >= DECIMATE_FROM else 1.0)
+        self._whole_px = max(abs(sx - 1), abs(sy - 1)) < 1e-6
 
     def close(self) -> None:
         """Close the file handles."""
@@ -105,6 +106,12 @@ class SourceAligner:
         if not ok.any():
             return None
         margin_x, margin_y = 1 + self._step[0], 1 + self._step[1]
+        if self._whole_px and ok.all():
+            corners = nodes[..., :: us.shape[-2] - 1, :: us.shape[-1] - 1]
+            if np.abs(corners - np.round(corners)).max() <= COPY_PX:
+                # Plain copies need nothing beside them: to decode it would cost time, and damage there would
+                # cost tiles that it does not touch.
+                us, vs, margin_x, margin_y = np.round(us, 2), np.round(vs, 2), 0.0, 0.0
         left = int(max(0, np.floor(us[ok].min() - margin_x)))
         top = int(max(0, np.floor(vs[ok].min() - margin_y)))
         right = int(min(info.width, np.ceil(us[ok].max() + margin_x)))
@@ -322,10 +329,12 @@ class PairAligner:
         except RasterReadError:
             return [self._alone(tile) for tile in block.tiles]
         if GDAL_LOG.take():
-            # Something was logged but nothing raised: find out which tiles it concerns, with fresh handles, since
-            # the decoded blocks are in the cache now.
-            self.close()
-            return [self._alone(tile) for tile in block.tiles]
+            # Something was logged but nothing raised: find out which tiles it concerns. Fresh handles for every
+            # tile, since a damaged block that is in the cache is not logged again.
+            out = []
+            for tile in block.tiles:
+                self.close()
+                out.append(self._alone(tile))
         return out
 
     def _alone(self, tile: Tile) -> TileRead | TileFailure:
