@@ -16,10 +16,20 @@ DECODER = "decoder.onnx"
 TOKENIZER = "tokenizer.json"
 REQUIRED = (ENCODER, EMBED, DECODER, TOKENIZER)
 
+# Names of the tensors of every bundle's text graphs; the encoder's are its family's.
+EMBED_NAMES = (("input_ids",), ("inputs_embeds",))
+DECODER_INPUTS = ("inputs_embeds", "attention_mask", "position_ids")
+
 # Hashing reads every byte: 40 MB cost 0.04 s, but 16 GB of a large model 12 s and more at every start.
 ALWAYS_HASHED_BYTES = 256_000_000
 
 Verify = Literal["size", "auto", "full"]
+
+
+def past_names(layers: int) -> tuple[list[str], list[str]]:
+    """Names of the decoder's past inputs and present outputs, in the order of the contract."""
+    parts = [f"{layer}.{part}" for layer in range(layers) for part in ("key", "value")]
+    return [f"past_key_values.{part}" for part in parts], [f"present.{part}" for part in parts]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import ctypes
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,27 @@ def open_session(path: Path, device: Device, threads: int | None = None) -> onnx
         if device.kind == "cuda" and _is_device_failure(str(error)):
             raise DeviceError(f"{path.name} cannot be set up on {device}: {error}: give --device cpu") from error
         raise BundleError(f"{path} is no graph that ONNX Runtime can load: copy or export the bundle again") from error
+
+
+def check_signature(
+    session: onnxruntime.InferenceSession, path: Path, inputs: Collection[str], outputs: Collection[str]
+) -> None:
+    """Check that a graph takes and gives what its runtime will feed and fetch.
+
+    Args:
+        session: of the graph. path: its file, for messages.
+        inputs: all names that are fed. outputs: names that are fetched; the graph may have more.
+
+    Raises:
+        BundleError: another graph than the runtime expects.
+    """
+    has_inputs = {each.name for each in session.get_inputs()}
+    has_outputs = {each.name for each in session.get_outputs()}
+    wrong = [f"has no input {name!r}" for name in inputs if name not in has_inputs]
+    wrong += [f"has an unknown input {name!r}" for name in sorted(has_inputs - set(inputs))]
+    wrong += [f"has no output {name!r}" for name in outputs if name not in has_outputs]
+    if wrong:
+        raise BundleError(f"{path} {', '.join(wrong)}: export the bundle again with this version of rsccli")
 
 
 def why_unusable(asked: str) -> str | None:

@@ -1,18 +1,12 @@
-"""Fixtures of the model tests: the tiny bundle and tile pairs."""
+"""Fixtures of the model tests: the tiny bundle in its three styles."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tiny_bundle import write_tiny_bundle
-
-from rsccli.types import MapBounds, PxWindow, Tile, TilePair
-
-MakePair = Callable[..., TilePair]
 
 
 @pytest.fixture(scope="session")
@@ -37,19 +31,3 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spoiled(scripted: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle to damage."""
     return Path(shutil.copytree(scripted, tmp_path / "spoiled"))
-
-
-@pytest.fixture(scope="session")
-def make_pair() -> MakePair:
-    """Make a tile pair of grey texture whose post date is ``lift`` levels brighter."""
-
-    def make(lift: int, height: int = 128, width: int = 128, seed: int = 0, index: int = 0) -> TilePair:
-        rng = np.random.default_rng(seed)
-        pre = rng.integers(90, 110, (3, height, width)).astype(np.uint8)
-        post = (pre.astype(np.int16) + lift).astype(np.uint8)
-        window = PxWindow(width * index, 0, width, height)
-        bounds = MapBounds(float(width * index), 0.0, float(width * (index + 1)), float(height))
-        tile = Tile(f"r00000c{index:05d}", 0, index, window, bounds)
-        return TilePair(tile, pre, post, np.ones((height, width), dtype=bool), 1.0)
-
-    return make

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsccli.errors import ModelError
+from rsccli.models.bundle import past_names
 from rsccli.models.decoding.tokens import Decoded, loop_tokens, without_loop
 from rsccli.models.manifest import DecoderSpec, TokenSpec
 from rsccli.models.sessions import Device, onnxruntime_errors
@@ -43,8 +44,7 @@ class LeanDecoder:
         self._spec = spec
         self._tokens = tokens
         self._device = device
-        self._past_names = [f"past_key_values.{i}.{part}" for i in range(spec.layers) for part in ("key", "value")]
-        self._present_names = [f"present.{i}.{part}" for i in range(spec.layers) for part in ("key", "value")]
+        self._past_names, self._present_names = past_names(spec.layers)
 
     def embed(self, input_ids: I64) -> F32:
         """Embeddings (N, L, D) of token ids (N, L)."""

@@ -12,7 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rsccli.errors import BundleError, ModelError
-from rsccli.models.bundle import DECODER, EMBED, ENCODER, TOKENIZER, Bundle, Verify, open_bundle, read_manifest
+from rsccli.models.bundle import (
+    DECODER,
+    DECODER_INPUTS,
+    EMBED,
+    EMBED_NAMES,
+    ENCODER,
+    TOKENIZER,
+    Bundle,
+    Verify,
+    open_bundle,
+    past_names,
+    read_manifest,
+)
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.manifest import Manifest
 from rsccli.models.small.facts import MAX_KEYWORDS
@@ -32,6 +44,8 @@ BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "rsccli-small"
 # wants more at once, and its memory is its own.
 CPU_ENCODER_TILES = 4
 GPU_ENCODER_TILES = 32
+ENCODER_INPUTS = ("pre", "post", "valid")
+ENCODER_OUTPUTS = ("image_tokens", "change_logit", "keyword_logits", "mask_logits")
 # What is said where the decoder ends a sentence before its first word.
 SPEECHLESS: dict[CaptionStatus, str] = {
     "changed": "Something changed here.",
@@ -105,13 +119,21 @@ class SmallCaptioner:
     """
 
     def __init__(self, bundle: Bundle, options: CaptionerOptions) -> None:
-        from rsccli.models.sessions import open_sessions
+        from rsccli.models.sessions import check_signature, open_sessions
 
         self._manifest = manifest = bundle.manifest
         _check_dtype(manifest, options)
         paths = [bundle.path(name) for name in (ENCODER, EMBED, DECODER)]
         self._tokenizer = _open_tokenizer(bundle.path(TOKENIZER))
         device, (encoder, embed, decoder) = open_sessions(paths, options.device, options.threads)
+        past, present = past_names(manifest.decoder.layers)
+        signatures = (
+            (ENCODER_INPUTS, ENCODER_OUTPUTS),
+            EMBED_NAMES,
+            ((*DECODER_INPUTS, *past), ("logits", *present)),
+        )
+        for session, path, (inputs, outputs) in zip((encoder, embed, decoder), paths, signatures, strict=True):
+            check_signature(session, path, inputs, outputs)
         self._encoder_tiles = CPU_ENCODER_TILES if device.kind == "cpu" else GPU_ENCODER_TILES
         self._encoder: onnxruntime.InferenceSession | None = encoder
         self._decoder: Decoder | None
@@ -157,13 +179,12 @@ class SmallCaptioner:
 
         if self._encoder is None:
             raise ModelError(f"captioner {self.info.name!r} is closed: load it again")
-        names = ("image_tokens", "change_logit", "keyword_logits", "mask_logits")
         seen: dict[int, Seen] = {}
         for indices in encoder_batches(pairs, self._manifest.input, self._encoder_tiles):
             batch = prepare([pairs[i] for i in indices], self._manifest.input)
-            feeds = {"pre": batch.pre, "post": batch.post, "valid": batch.valid}
+            feeds = dict(zip(ENCODER_INPUTS, (batch.pre, batch.post, batch.valid), strict=True))
             try:
-                outputs = dict(zip(names, self._encoder.run(names, feeds), strict=True))
+                outputs = dict(zip(ENCODER_OUTPUTS, self._encoder.run(ENCODER_OUTPUTS, feeds), strict=True))
             except onnxruntime_errors() as error:
                 raise ModelError(f"the encoder failed on tile {pairs[indices[0]].tile.id}: {error}") from error
             for row, index in enumerate(indices):
@@ -207,6 +228,11 @@ class SmallCaptioner:
         tokens = self._manifest.tokens
         image = np.stack([each.image_tokens for each in seen])
         begin = self._decoder.embed(np.full((len(seen), 1), tokens.bos, np.int64))
+        if image.shape[1:] != (tokens.image_tokens, begin.shape[2]):
+            raise ModelError(
+                f"the graphs of {self.info.name!r} do not fit together: image tokens {image.shape[1:]}, "
+                f"expected {(tokens.image_tokens, begin.shape[2])}: export the bundle again"
+            )
         prefix = np.concatenate([image, begin], axis=1)
         mask = np.ones(prefix.shape[:2], np.int64)
         return self._decoder.decode(prefix, mask, self._max_new_tokens)

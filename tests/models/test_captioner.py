@@ -1,0 +1,73 @@
+"""The contract, and that what we use as fixtures keeps it."""
+
+from __future__ import annotations
+
+import pytest
+from captioners import BrightnessFactory, QueuedFactory
+from tile_pairs import grey_pair
+
+from rsccli.errors import ModelError, UsageProblem
+from rsccli.models.captioner import BundleBacked, Captioner, CaptionerFactory, CaptionerOptions
+from rsccli.models.small.captioner import SmallFactory
+from rsccli.types import Caption
+
+
+@pytest.mark.parametrize(
+    ("values", "say"),
+    [
+        ({"decoder": "fast"}, "choose one of lean, optimum"),
+        ({"num_beams": 0}, "at least 1"),
+        ({"num_beams": 4}, "--decoder optimum"),
+        ({"max_new_tokens": 0}, "at least 1"),
+        ({"threads": 0}, "at least 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(values: dict[str, object], say: str) -> None:
+    with pytest.raises(UsageProblem, match=say):
+        CaptionerOptions(**values)
+
+
+def test_beams_go_with_optimum() -> None:
+    assert CaptionerOptions(decoder="optimum", num_beams=4).num_beams == 4
+
+
+@pytest.mark.parametrize("factory", [BrightnessFactory(), QueuedFactory([]), SmallFactory()])
+def test_factories_keep_the_contract(factory: object) -> None:
+    assert isinstance(factory, CaptionerFactory)
+
+
+def test_only_a_bundle_backed_factory_has_files_to_verify() -> None:
+    assert isinstance(SmallFactory(), BundleBacked)
+    assert not isinstance(BrightnessFactory(), BundleBacked)
+
+
+def test_brightness_says_what_the_means_say() -> None:
+    captioner = BrightnessFactory().open(CaptionerOptions())
+    assert isinstance(captioner, Captioner)
+    up, down, same, between = captioner.caption([grey_pair(48), grey_pair(-30), grey_pair(0), grey_pair(12)])
+    assert (up.text, up.status, up.change_score) == ("The scene is 48.0 levels brighter.", "changed", 1.0)
+    assert up.mask is not None and up.mask.all()
+    assert (down.status, down.keywords) == ("changed", ("darker",))
+    assert (same.status, same.keywords, same.change_score) == ("unchanged", (), 0.0)
+    assert between.status == "unsure"
+
+
+def test_brightness_is_steered_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("BRIGHTNESS_FAIL_TILE", "r00000c00001")
+    monkeypatch.setenv("BRIGHTNESS_REVISION", "2")
+    monkeypatch.setenv("BRIGHTNESS_LOG", str(tmp_path / "log"))
+    captioner = BrightnessFactory().open(CaptionerOptions())
+    assert captioner.info.revision == "2"
+    captioner.caption([grey_pair(0)])
+    with pytest.raises(ModelError, match="r00000c00001"):
+        captioner.caption([grey_pair(0), grey_pair(0, index=1)])
+    assert (tmp_path / "log").read_text() == "r00000c00000\nr00000c00000,r00000c00001\n"
+
+
+def test_the_queue_answers_in_order() -> None:
+    answers = [Caption("One.", "changed"), Caption("Two.", "unchanged"), ModelError("third")]
+    captioner = QueuedFactory(answers).open(CaptionerOptions())
+    assert [each.text for each in captioner.caption([grey_pair(0), grey_pair(0, index=1)])] == ["One.", "Two."]
+    with pytest.raises(ModelError, match="third"):
+        captioner.caption([grey_pair(0, index=2)])
+    assert captioner.seen == ["r00000c00000", "r00000c00001", "r00000c00002"]

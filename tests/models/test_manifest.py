@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_bundle import manifest_of
+
+from rsccli.errors import BundleError
+from rsccli.models.manifest import parse_manifest
+
+PATH = Path("some/where/rsccli.json")
+
+
+@pytest.fixture(scope="module")
+def good(scripted: Path) -> dict[str, Any]:
+    return manifest_of(scripted)
+
+
+def parse(document: object) -> object:
+    return parse_manifest(json.dumps(document), PATH)
+
+
+def changed(document: dict[str, Any], field: str, value: object) -> dict[str, Any]:
+    """A copy with one field, given as a dotted path, set."""
+    document = copy.deepcopy(document)
+    *above, last = field.split(".")
+    part = document
+    for name in above:
+        part = part[name]
+    part[last] = value
+    return document
+
+
+def test_every_field_arrives(good: dict[str, Any]) -> None:
+    manifest = parse_manifest(json.dumps(good), PATH)
+    assert (manifest.name, manifest.family, manifest.version) == ("tiny", "rsccli-small", "0.0.1")
+    assert manifest.input.max_side == 128 and manifest.input.gsd_m == (0.3, 10.0)
+    assert manifest.tokens.image_tokens == 3 and manifest.decoder.vocab == 16
+    assert manifest.thresholds.keywords == (0.6, 0.6, 0.6) and manifest.keywords == ("brighter", "darker", "any")
+    assert [entry.name for entry in manifest.files] == ["decoder.onnx", "embed.onnx", "encoder.onnx", "tokenizer.json"]
+    assert manifest.size_bytes == sum(entry["bytes"] for entry in good["files"].values())
+    assert manifest.unchanged_text is None
+
+
+def required_fields() -> list[str]:
+    sections = {
+        "source": ("id", "revision"),
+        "input": ("bands", "min_side", "max_side", "multiple", "mean", "std"),
+        "tokens": ("bos", "eos", "pad", "image_tokens", "max_new_tokens"),
+        "decoder": ("layers", "heads", "head_dim", "width", "vocab"),
+        "calibration": ("scale", "bias"),
+        "thresholds": ("changed", "unchanged", "keywords", "mask"),
+    }
+    top = "format family name version files keywords prompts dtype opset licence training_data parity limits".split()
+    return [*top, *sections, *(f"{section}.{field}" for section, fields in sections.items() for field in fields)]
+
+
+@pytest.mark.parametrize("field", required_fields())
+def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str) -> None:
+    document = copy.deepcopy(good)
+    *above, last = field.split(".")
+    part = document
+    for name in above:
+        part = part[name]
+    del part[last]
+    with pytest.raises(BundleError) as caught:
+        parse(document)
+    assert str(PATH) in str(caught.value) and f"'{field}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "rsccli-bundle/2"),
+        ("format", 1),
+        ("name", None),
+        ("opset", "17"),
+        ("opset", True),
+        ("opset", 17.0),
+        ("limits", "none"),
+        ("limits", ["a", 1]),
+        ("keywords", ["a", "a", "b"]),
+        ("input.mean", [0.5, 0.5]),
+        ("input.std", [0.5, 0.5, 0.0]),
+        ("input.mean", [0.5, 0.5, float("nan")]),
+        ("input.mean", [0.5, 0.5, 10**400]),
+        ("input.bands", ["red", "green"]),
+        ("input.max_side", 250),
+        ("input.min_side", 256),
+        ("input.multiple", 0),
+        ("input.gsd_m", [0.3]),
+        ("tokens.eos", -1),
+        ("tokens.eos", 16),
+        ("calibration.scale", float("inf")),
+        ("calibration.bias", "0"),
+        ("thresholds.changed", 1.5),
+        ("thresholds.unchanged", 0.7),
+        ("thresholds.keywords", [0.5, 0.5]),
+        ("thresholds", []),
+        ("decoder.heads", 0),
+        ("files.encoder", {"sha256": "0" * 64, "bytes": 1, "mode": 7}),
+        ("files.encoder", {"sha256": "XYZ", "bytes": 1}),
+        ("files.encoder", {"sha256": "0" * 64, "bytes": -1}),
+        ("input.colour", "rgb"),
+        ("colour", "rgb"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_file(good: dict[str, Any], field: str, value: object) -> None:
+    with pytest.raises(BundleError) as caught:
+        parse(changed(good, field, value))
+    assert str(PATH) in str(caught.value)
+    assert field.rsplit(".", 1)[-1] in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../encoder.onnx", "/etc/passwd", "a/b", "a\\b", "..", "", "rsccli.json"])
+def test_file_names_cannot_leave_the_folder(good: dict[str, Any], name: str) -> None:
+    document = copy.deepcopy(good)
+    document["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    with pytest.raises(BundleError, match="plain file name"):
+        parse(document)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff\xfe\x00", '"text"'])
+def test_what_is_no_object_is_refused(text: str | bytes) -> None:
+    with pytest.raises(BundleError, match=r"rsccli\.json"):
+        parse_manifest(text, PATH)
+
+
+def test_optional_fields(good: dict[str, Any]) -> None:
+    document = copy.deepcopy(good)
+    del document["input"]["gsd_m"]
+    document["unchanged_text"] = "Nothing changed."
+    manifest = parse_manifest(json.dumps(document), PATH)
+    assert manifest.input.gsd_m is None
+    assert manifest.unchanged_text == "Nothing changed."
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_a_field_it_is_parsed_or_refused(good: dict[str, Any], data: st.DataObject) -> None:
+    """No value, however odd, ends in another kind of error."""
+    field = data.draw(st.sampled_from([*required_fields(), "unchanged_text", "input.gsd_m"]))
+    document = changed(good, field, data.draw(JSON_VALUES))
+    try:
+        parse(document)
+    except BundleError as error:
+        assert str(PATH) in str(error)
