@@ -142,8 +142,9 @@ def gdal_options(cache_mb: int = 128) -> dict[str, Any]:
         "GDAL_HTTP_MAX_RETRY": "4",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
         "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-        "VSI_CACHE": "YES",
-        "VSI_CACHE_SIZE": str(16 * 2**20),
+        # Room for the compressed blocks of a whole superblock: beyond it GDAL asks for one block after another.
+        # (VSI_CACHE would cut these ranges up again: 29 pairs a second instead of 47 at 40 ms latency.)
+        "GDAL_MAX_RAW_BLOCK_CACHE_SIZE": str(64 * 2**20),
     }
 
 
@@ -311,7 +312,8 @@ def _georeference(
     affine: Affine = ds.transform
     gcps, gcp_crs = ds.gcps
     try:
-        rpcs = ds.rpcs
+        # Only asked where they could matter: looking for RPCs probes some 40 sidecars, one request each if remote.
+        rpcs = ds.rpcs if affine.is_identity and not gcps else None
     except ValueError:
         rpcs = None
     if affine.is_identity and gcps:
@@ -364,7 +366,10 @@ def _datetime(ds: rasterio.DatasetReader, path: str) -> str | None:
 
     The TIFF date comes last because it is usually the day of processing.
     """
-    tag = ds.tags(ns="IMAGERY").get("ACQUISITIONDATETIME") or ds.tags().get("ACQUISITIONDATETIME")
+    # The imagery domain comes from vendors' sidecars: some 40 probes, one request each if remote.
+    tag = ds.tags().get("ACQUISITIONDATETIME")
+    if not tag and not is_remote(path):
+        tag = ds.tags(ns="IMAGERY").get("ACQUISITIONDATETIME")
     if tag:
         return str(tag).strip()
     name = path.rstrip("/").rsplit("/", 1)[-1]
