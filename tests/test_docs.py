@@ -43,7 +43,8 @@ def test_options_in_prose_exist(page: Path) -> None:
     """An option that a page shows with `rsccli COMMAND` is in that command's help."""
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     helps = {
-        match[1]: match[2] for match in re.finditer(r"^#+ `rsccli (\w+)`\n\n```text\n(.*?)```", reference, re.M | re.DOTALL)
+        match[1]: match[2]
+        for match in re.finditer(r"^#+ `rsccli (\w+)`\n\n```text\n(.*?)```", reference, re.M | re.DOTALL)
     }
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     wrong = []
@@ -54,6 +55,14 @@ def test_options_in_prose_exist(page: Path) -> None:
             if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", helps[command]):
                 wrong.append(f"rsccli {command} {option}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_bare_options_in_prose_exist(page: Path) -> None:
+    """An option that stands alone in code, as in `--res`, belongs to some command of ours."""
+    reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8")))
+    assert {option for option in named if not re.search(rf"{option}(?![\w-])", reference)} == set()
 
 
 def test_make_targets_in_prose_exist() -> None:

@@ -83,7 +83,9 @@ def test_every_direct_dependency_is_pinned() -> None:
     from packaging.utils import canonicalize_name
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line[:1] not in "#"]
+    lines = [
+        line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line[:1] not in "#"
+    ]
     pins = {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
     asked = [*project["dependencies"], *(r for rs in project["optional-dependencies"].values() for r in rs)]
     for requirement in map(Requirement, asked):
@@ -93,7 +95,9 @@ def test_every_direct_dependency_is_pinned() -> None:
         assert name in pins, f"{name} has no line in constraints.txt"
         (pin,) = pins[name].specifier
         assert pin.operator == "==", f"{name} is not pinned exactly"
-        assert requirement.specifier.contains(pin.version, prereleases=True), f"{pins[name]} is outside of {requirement}"
+        assert requirement.specifier.contains(pin.version, prereleases=True), (
+            f"{pins[name]} is outside of {requirement}"
+        )
     assert str(pins["torch"].specifier) == "==2.13.0"
 
 
@@ -105,6 +109,8 @@ def test_onnxruntime_comes_once() -> None:
     both = [r for r in map(Requirement, project["dependencies"]) if r.name.startswith("onnxruntime")]
     for platform, machine in (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")):
         chosen = [
-            r.name for r in both if r.marker and r.marker.evaluate({"sys_platform": platform, "platform_machine": machine})
+            r.name
+            for r in both
+            if r.marker and r.marker.evaluate({"sys_platform": platform, "platform_machine": machine})
         ]
         assert len(chosen) == 1, (platform, machine, chosen)

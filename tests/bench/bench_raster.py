@@ -34,8 +34,8 @@ REMOTE_WAYS = ("open+warp", "one-vrt", "engine", "engine-2")
 
 def child(arguments: argparse.Namespace) -> None:
     """Measure one way in this process and print one JSON object."""
-    import rasterio
     import raster_ways
+    import rasterio
 
     cv2.setNumThreads(1)
     environment: dict[str, object] = {"GDAL_NUM_THREADS": "1"}
@@ -45,6 +45,7 @@ def child(arguments: argparse.Namespace) -> None:
         # What a tutorial says for remote files; without it the rivals are slower still.
         environment |= {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES"}
     with rasterio.Env(**environment):
+        cache_bytes = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
         if arguments.child == "limit":
             job = raster_ways.Job(arguments.pre, arguments.post, arguments.tile_size, arguments.block_rows)
             print(json.dumps(raster_ways.limit(job)))
@@ -57,6 +58,8 @@ def child(arguments: argparse.Namespace) -> None:
             job.tiles = job.tiles[: arguments.max_tiles]
         pairs = valid = 0
         kept: list[np.ndarray] = []
+        # rasterio keeps a cache size that another Env once set: give the rivals GDAL's own default back.
+        rasterio.env.set_gdal_config("GDAL_CACHEMAX", cache_bytes)
         # The engine reads whole superblocks: compare tiles of the first row, which come first in both orders.
         for _, post, mask in way(job, **options):
             pairs += 1
@@ -158,7 +161,9 @@ def main() -> None:
     if arguments.child:
         return child(arguments)
     common.say("### Raster engine: aligned tile pairs a second\n")
-    common.say(f"{common.machine()}. Synthetic pair: {pair.__doc__.splitlines()[2]} Tiles of {arguments.tile_size} px, ")
+    common.say(
+        f"{common.machine()}. Synthetic pair: {pair.__doc__.splitlines()[2]} Tiles of {arguments.tile_size} px, "
+    )
     common.say("bilinear, masks and padding on, files in the page cache; median of the repetitions (range).")
     asked = tuple(arguments.ways.split(","))
     if arguments.only in (None, "tiled"):

@@ -36,9 +36,7 @@ class Job:
         self.pre, self.post, self.size = pre, post, tile_size
         self.infos = describe_raster(pre), describe_raster(post)
         self.grid, _ = choose_grid(*self.infos)
-        self.plan: TilePlan = plan_tiles(
-            self.grid, tile_size, striped=any(info.striped for info in self.infos)
-        )
+        self.plan: TilePlan = plan_tiles(self.grid, tile_size, striped=any(info.striped for info in self.infos))
         across = -(-self.plan.cols // self.plan.block_cols)
         wanted = min(self.plan.block_count, block_rows * across)
         self.blocks: list[Superblock] = [self.plan.block(index) for index in range(wanted)]
@@ -155,7 +153,8 @@ def rioxarray_vrt(job: Job) -> Iterator[Aligned]:
         for tile in job.tiles:
             col, row, width, height = tile.px_window
             both = [a.isel(x=slice(col, col + width), y=slice(row, row + height)).values for a in (pre, post)]
-            yield both[0][:3], both[1][:3], (both[0][3] > 0) & (both[1][3] > 0)
+            # rioxarray drops the alpha band of the VRT, so fill has to be told from its value.
+            yield both[0], both[1], (both[0] != 0).any(axis=0) & (both[1] != 0).any(axis=0)
 
 
 def engine(job: Job, cache_mb: int | None = None) -> Iterator[Aligned]:
