@@ -119,8 +119,11 @@ def window_areas_m2(grid: Grid, windows: Sequence[PxWindow], clip: bool = False)
     height = _authalic(samples.lat) - _authalic(np.array([pole]))
     strip = np.radians(wrap_degrees(np.diff(samples.lon))) * (height[1:] + height[:-1]) / 2
     strip[samples.starts[1:-1] - 1] = 0  # from the end of one edge to the start of the next
-    edge = np.add.reduceat(strip, np.minimum(samples.starts[:-1], len(strip) - 1))
-    ring = edge[tile_edges] @ np.array([1.0, -1.0, -1.0, 1.0])
+    # Summed one by one, and not by BLAS: the same window has the same area to the last bit in any batch.
+    edge_of = np.repeat(np.arange(len(px_edges)), np.diff(samples.starts))[:-1]
+    edge = np.bincount(edge_of, weights=strip, minlength=len(px_edges))
+    bottom, right, top, left = (edge[tile_edges[:, side]] for side in range(4))
+    ring = bottom - right - top + left
     areas: F64 = np.abs(ring) * _SEMI_MAJOR_M**2 / 2
     return areas
 
