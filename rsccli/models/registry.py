@@ -29,6 +29,9 @@ from rsccli.models.manifest import MANIFEST_NAME
 GROUP = "rsccli.captioners"
 DEFAULT_CAPTIONER = "rsccli-small"
 
+# What goes wrong while another package's module runs for the first time.
+_IMPORT_ERRORS = (ImportError, AttributeError, SyntaxError, NameError, TypeError, ValueError, OSError, RuntimeError)
+
 MakeFactory = Callable[..., CaptionerFactory]
 _registered: dict[str, MakeFactory] = {}
 
@@ -155,7 +158,7 @@ def _named(name: str) -> MakeFactory | None:
         return None
     try:
         make: MakeFactory = point.load()
-    except (ImportError, AttributeError) as error:
+    except _IMPORT_ERRORS as error:
         package = point.dist.name if point.dist is not None else point.value
         raise ModelError(f"captioner {name!r} of {package} cannot be imported ({error}): install it again") from error
     return make
@@ -178,7 +181,7 @@ def _from_reference(reference: str) -> MakeFactory:
     try:
         module = _module_of_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
         make: MakeFactory = getattr(module, attribute)
-    except (ImportError, AttributeError, FileNotFoundError, ValueError) as error:
+    except _IMPORT_ERRORS as error:
         raise ModelError(
             f"captioner {reference!r} cannot be imported ({error}): "
             "give package.module:Factory of something importable, or path/to/file.py:Factory"

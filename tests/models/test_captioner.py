@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 from captioners import BrightnessFactory, QueuedFactory
 from tile_pairs import grey_pair
@@ -71,3 +75,14 @@ def test_the_queue_answers_in_order() -> None:
     with pytest.raises(ModelError, match="third"):
         captioner.caption([grey_pair(0, index=2)])
     assert captioner.seen == ["r00000c00000", "r00000c00001", "r00000c00002"]
+
+
+def test_the_example_in_the_documentation_runs(root: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/models.md", "exec"), names)
+    factory = names["MyFactory"]()
+    assert isinstance(factory, CaptionerFactory)
+    captioner = factory.open(CaptionerOptions())
+    assert isinstance(captioner, Captioner)
+    assert len(captioner.caption([grey_pair(0), grey_pair(1)])) == 2

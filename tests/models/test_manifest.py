@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,9 @@ def test_whatever_stands_in_a_field_it_is_parsed_or_refused(good: dict[str, Any]
         parse(document)
     except BundleError as error:
         assert str(PATH) in str(error)
+
+
+def test_the_manifest_in_the_documentation_is_one(root: Path) -> None:
+    (text,) = re.findall(r"```json\n(.*?)```", (root / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL)
+    text = text.replace("64 hex digits", "0" * 64)
+    assert parse_manifest(text, PATH).name == "rsccli-small"

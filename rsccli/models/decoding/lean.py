@@ -70,7 +70,7 @@ class LeanDecoder:
         embeds, attention = prefix, mask
         # Padding on the left has position 0 like the first real token; the mask keeps it from being seen.
         positions = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
-        past = self._empty_past(rows)
+        past: list[Any] = []
         for step in range(max_new_tokens):
             logits, past = self._step(embeds, attention, positions, past)
             chosen, logprob = self._choose(logits, generated, running)
@@ -91,24 +91,19 @@ class LeanDecoder:
             Decoded(without_loop(ids), float(np.mean(values))) for ids, values in zip(generated, logprobs, strict=True)
         ]
 
-    def _empty_past(self, rows: int) -> list[Any]:
-        import onnxruntime
-
-        shape = (rows, self._spec.heads, 0, self._spec.head_dim)
-        empty = np.zeros(shape, np.float32)
-        return [
-            onnxruntime.OrtValue.ortvalue_from_numpy(empty, self._device.kind, self._device.index)
-            for _ in self._past_names
-        ]
-
     def _step(self, embeds: F32, attention: I64, positions: I64, past: list[Any]) -> tuple[F32, list[Any]]:
         """One call: logits (N, V) of the last position, and the present keys and values on the device."""
         binding = self._decoder.io_binding()
         binding.bind_cpu_input("inputs_embeds", np.ascontiguousarray(embeds))
         binding.bind_cpu_input("attention_mask", attention)
         binding.bind_cpu_input("position_ids", np.ascontiguousarray(positions))
-        for name, value in zip(self._past_names, past, strict=True):
-            binding.bind_ortvalue_input(name, value)
+        if past:
+            for name, value in zip(self._past_names, past, strict=True):
+                binding.bind_ortvalue_input(name, value)
+        else:
+            empty = np.zeros((len(embeds), self._spec.heads, 0, self._spec.head_dim), np.float32)
+            for name in self._past_names:
+                binding.bind_cpu_input(name, empty)
         binding.bind_output("logits", "cpu")
         for name in self._present_names:
             binding.bind_output(name, self._device.kind, self._device.index)
