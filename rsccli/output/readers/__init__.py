@@ -14,12 +14,24 @@ from rsccli.output.features import Feature
 from rsccli.output.paths import sidecar
 from rsccli.output.readers.csv import read_csv
 from rsccli.output.readers.geojson import read_geojson, read_geojson_lines
-from rsccli.output.readers.tables import read_ogr, read_parquet
 from rsccli.types import RunFacts
 
 __all__ = ["READERS", "read_outputs"]
 
 Reader: TypeAlias = Callable[[Path], tuple[RunFacts | None, Iterator[Feature]]]
+
+
+def _read_ogr(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
+    from rsccli.output.readers.tables import read_ogr  # pyogrio and pyarrow cost half a second
+
+    return read_ogr(path)
+
+
+def _read_parquet(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
+    from rsccli.output.readers.tables import read_parquet
+
+    return read_parquet(path)
+
 
 READERS: dict[str, Reader] = {
     ".geojson": read_geojson,
@@ -27,10 +39,10 @@ READERS: dict[str, Reader] = {
     ".geojsonl": read_geojson_lines,
     ".ndjson": read_geojson_lines,
     ".geojsons": read_geojson_lines,
-    ".gpkg": read_ogr,
-    ".fgb": read_ogr,
-    ".parquet": read_parquet,
-    ".geoparquet": read_parquet,
+    ".gpkg": _read_ogr,
+    ".fgb": _read_ogr,
+    ".parquet": _read_parquet,
+    ".geoparquet": _read_parquet,
     ".csv": read_csv,
 }
 

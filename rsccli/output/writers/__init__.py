@@ -8,32 +8,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.output.features import Feature
 from rsccli.output.writers.atomic import Tap, replacing
 from rsccli.output.writers.base import UNDATED, Writer
-from rsccli.output.writers.csv import CsvWriter
-from rsccli.output.writers.geojson import GeoJsonSeqWriter, GeoJsonWriter, TextSequenceWriter, stream_geojsonseq
-from rsccli.output.writers.ogr import FlatGeobufWriter, GeoPackageWriter
-from rsccli.output.writers.parquet import GeoParquetWriter
+from rsccli.output.writers.geojson import stream_geojsonseq
 from rsccli.types import RunFacts
 
 __all__ = ["UNDATED", "WRITERS", "check_output", "stream_geojsonseq", "write_features", "writer_for"]
 
-WRITERS: dict[str, Writer] = {
-    suffix: writer
-    for writer in (
-        GeoJsonWriter(),
-        GeoJsonSeqWriter(),
-        TextSequenceWriter(),
-        GeoPackageWriter(),
-        FlatGeobufWriter(),
-        GeoParquetWriter(),
-        CsvWriter(),
-    )
-    for suffix in writer.suffixes
+# Module and class by suffix: pyogrio and pyarrow cost half a second, and most runs need neither.
+WRITERS: dict[str, tuple[str, str]] = {
+    ".geojson": ("geojson", "GeoJsonWriter"),
+    ".json": ("geojson", "GeoJsonWriter"),
+    ".geojsonl": ("geojson", "GeoJsonSeqWriter"),
+    ".ndjson": ("geojson", "GeoJsonSeqWriter"),
+    ".geojsons": ("geojson", "TextSequenceWriter"),
+    ".gpkg": ("ogr", "GeoPackageWriter"),
+    ".fgb": ("ogr", "FlatGeobufWriter"),
+    ".parquet": ("parquet", "GeoParquetWriter"),
+    ".geoparquet": ("parquet", "GeoParquetWriter"),
+    ".csv": ("csv", "CsvWriter"),
 }
 
 
@@ -43,12 +41,14 @@ def writer_for(path: Path) -> Writer:
     Raises:
         UsageProblem: no format has that suffix.
     """
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is None:
+    found = WRITERS.get(path.suffix.lower())
+    if found is None:
         raise UsageProblem(
             f"no output format has the suffix {path.suffix or '(none)'!r} ({path}); use one of {' '.join(WRITERS)}, "
             "or -o - for GeoJSONSeq on stdout"
         )
+    module, name = found
+    writer: Writer = getattr(import_module(f"rsccli.output.writers.{module}"), name)()
     return writer
 
 

@@ -18,7 +18,6 @@ class Writer(Protocol):
     """One output format."""
 
     name: str
-    suffixes: tuple[str, ...]
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write all features to a new file at ``path``."""

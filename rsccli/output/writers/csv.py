@@ -17,7 +17,6 @@ class CsvWriter:
     """CSV in UTF-8, comma separated (RFC 4180); an empty field is an unknown value."""
 
     name = "CSV"
-    suffixes: tuple[str, ...] = (".csv",)
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write a header line, then one row per feature."""

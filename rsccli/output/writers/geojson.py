@@ -23,7 +23,6 @@ class GeoJsonWriter:
     """One FeatureCollection, one feature a line; the run's facts are its foreign member ``rsccli``."""
 
     name = "GeoJSON"
-    suffixes: tuple[str, ...] = (".geojson", ".json")
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the collection; its bbox follows the features, as it is known only then."""
@@ -43,7 +42,6 @@ class GeoJsonSeqWriter:
     """One feature a line, nothing else."""
 
     name = "GeoJSONSeq"
-    suffixes: tuple[str, ...] = (".geojsonl", ".ndjson")
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the lines."""
@@ -55,7 +53,6 @@ class TextSequenceWriter:
     """A GeoJSON text sequence: record separators before, line feeds after each feature."""
 
     name = "GeoJSON text sequence"
-    suffixes: tuple[str, ...] = (".geojsons",)
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the sequence."""

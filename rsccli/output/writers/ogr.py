@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from rsccli.output.writers.base import LAYER
 from rsccli.output.writers.batches import GEOMETRY, batches_of, property_columns, property_fields, wkb_column
 from rsccli.types import RunFacts
 
+_RTREE = f"rtree_{LAYER}_geom"
+_INDEX_GROUP = 16
 _GEOARROW = {
     "ARROW:extension:name": "geoarrow.wkb",
     "ARROW:extension:metadata": json.dumps({"crs": "EPSG:4326"}),
@@ -28,32 +32,37 @@ class GeoPackageWriter:
     """GeoPackage: one layer ``tiles`` with a spatial index; the run's facts are layer metadata."""
 
     name = "GeoPackage"
-    suffixes: tuple[str, ...] = (".gpkg",)
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the layer; ``date`` stands where the format demands a date of the last change."""
         with _gdal_option("OGR_CURRENT_DATE", date):
-            _write(path, features, facts, driver="GPKG", layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"})
+            count = _write(path, features, facts, driver="GPKG", layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"})
+        check_geopackage(path, count)
 
 
 class FlatGeobufWriter:
     """FlatGeobuf with its packed spatial index; features lie in the order of the index."""
 
     name = "FlatGeobuf"
-    suffixes: tuple[str, ...] = (".fgb",)
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the file; GDAL holds one index entry per feature until the end."""
-        _write(path, features, facts, driver="FlatGeobuf", layer_options={"TITLE": "rsccli"})
+        count = _write(path, features, facts, driver="FlatGeobuf", layer_options={"TITLE": "rsccli"})
+        check_flatgeobuf(path, count)
 
 
-def _write(path: Path, features: Iterator[Feature], facts: RunFacts, **options: Any) -> None:  # noqa: ANN401
+def _write(path: Path, features: Iterator[Feature], facts: RunFacts, **options: Any) -> int:  # noqa: ANN401
+    """Write one layer; returns the number of features."""
     # One kind of geometry per layer, as desktop GIS expect: known from the grid, before any feature.
     multi = may_be_cut(facts.grid)
     schema = pa.schema([*property_fields(), pa.field(GEOMETRY, pa.binary(), metadata=_GEOARROW)])
 
+    count = 0
+
     def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal count
         for batch in batches_of(features):
+            count += len(batch)
             columns = [*property_columns(batch), wkb_column(batch, multi)]
             yield pa.record_batch(columns, schema=schema)
 
@@ -67,6 +76,45 @@ def _write(path: Path, features: Iterator[Feature], facts: RunFacts, **options: 
         layer_metadata={"rsccli": facts_to_bytes(facts).decode()},
         **options,
     )
+    return count
+
+
+def check_geopackage(path: Path, count: int) -> None:
+    """Whether all features and their index are in the file: GDAL closes a full disk's file without an error.
+
+    Raises:
+        OSError: something is missing.
+    """
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
+        try:
+            found = {base.execute(f"select count(*) from {table}").fetchone()[0] for table in (LAYER, _RTREE)}
+        except sqlite3.DatabaseError as error:
+            raise OSError(errno.EIO, f"the GeoPackage is incomplete ({error}), as on a full disk") from error
+    if found != {count}:
+        raise OSError(errno.EIO, "the GeoPackage is incomplete, as on a full disk")
+
+
+def check_flatgeobuf(path: Path, count: int) -> None:
+    """Whether the file ends where its last feature ends: GDAL closes a full disk's file without an error.
+
+    The layout (flatgeobuf.org): magic, header with its length, packed index of 40-byte nodes in groups of 16,
+    features each with its length.
+
+    Raises:
+        OSError: something is missing.
+    """
+    nodes, level = count, count
+    while level > 1:
+        level = -(-level // _INDEX_GROUP)
+        nodes += level
+    with path.open("rb") as source:
+        source.seek(8)
+        end = 12 + int.from_bytes(source.read(4), "little") + 40 * nodes
+        for _ in range(count):
+            source.seek(end)
+            end += 4 + int.from_bytes(source.read(4), "little")
+    if path.stat().st_size != end:
+        raise OSError(errno.EIO, "the FlatGeobuf file is incomplete, as on a full disk")
 
 
 @contextmanager

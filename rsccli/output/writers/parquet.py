@@ -23,7 +23,6 @@ class GeoParquetWriter:
     """GeoParquet: the run's facts are the key ``rsccli`` of the file's metadata."""
 
     name = "GeoParquet"
-    suffixes: tuple[str, ...] = (".parquet", ".geoparquet")
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write row groups of a few thousand features; the metadata follows at the end."""
