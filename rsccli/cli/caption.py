@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -265,7 +265,7 @@ def caption(
         )
 
 
-def _print_plan(prepared: PreparedJob, as_json: bool, to: object = None) -> None:
+def _print_plan(prepared: PreparedJob, as_json: bool, to: TextIO | None = None) -> None:
     from rsccli.run.estimate import estimate
 
     plan = estimate(prepared)
@@ -273,11 +273,11 @@ def _print_plan(prepared: PreparedJob, as_json: bool, to: object = None) -> None
     if as_json:
         import orjson
 
-        print(orjson.dumps(plan, option=orjson.OPT_INDENT_2).decode(), file=stream)  # type: ignore[call-overload]
+        print(orjson.dumps(plan, option=orjson.OPT_INDENT_2).decode(), file=stream)
         return
     for key, value in plan.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        print(f"{key.replace('_', ' '):24} {text}", file=stream)  # type: ignore[call-overload]
+        print(f"{key.replace('_', ' '):24} {text}", file=stream)
 
 
 def _print_summary(output: Path, summary: Summary, report: bool, quiet: bool, as_json: bool) -> None:

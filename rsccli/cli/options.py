@@ -352,8 +352,8 @@ def pair_options(
         aoi=aoi,
         tile_size=tile_size,
         stride=stride,
-        edge=edge.value,  # type: ignore[arg-type]
-        radiometry=radiometry.value,  # type: ignore[arg-type]
+        edge=edge.value,
+        radiometry=radiometry.value,
         coregister=coregister,
         allow_same=allow_same,
         allow_upsampling=allow_upsampling,

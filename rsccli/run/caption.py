@@ -263,4 +263,3 @@ def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
 def failed_tiles(summary: Summary) -> int:
     """Tiles that could not be read or captioned."""
     return sum(count for status, count in summary.by_status if status in FAILED)
-

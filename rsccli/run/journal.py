@@ -58,7 +58,7 @@ class Journal:
                 self._file.truncate(0)
             if not self._resume(spec):
                 self._file.truncate(0)
-                self._file.seek(0)
+                os.lseek(self._file.fileno(), 0, os.SEEK_SET)
                 head = {"rsccli_journal": FORMAT, "hash": spec.hash, "spec": spec.to_dict()}
                 self._write([orjson.dumps(head)], sync=True)
         except BaseException:
@@ -76,9 +76,7 @@ class Journal:
         try:
             return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written: {error.strerror}. Choose another place with -o"
-            ) from error
+            raise OutputError(f"{path}: cannot be written: {error.strerror}. Choose another place with -o") from error
 
     def _lock(self) -> None:
         try:
@@ -126,7 +124,7 @@ class Journal:
                 pending += 1
                 pending_bytes += len(line)
         self._file.truncate(end)
-        self._file.seek(end)
+        os.lseek(self._file.fileno(), end, os.SEEK_SET)
         return True
 
     def commit(self, block: int, batch: int, records: Sequence[TileRecord]) -> None:
@@ -143,8 +141,10 @@ class Journal:
 
     def _write(self, lines: list[bytes], sync: bool = False) -> None:
         try:
-            self._file.write(b"\n".join(lines) + b"\n")
-            self._file.flush()
+            # Past Python's buffer: after a failed write nothing may be left in it for later.
+            rest = memoryview(b"\n".join(lines) + b"\n")
+            while rest:
+                rest = rest[os.write(self._file.fileno(), rest) :]
             now = time.monotonic()
             if sync or now - self._last_sync > SYNC_SECONDS:
                 os.fsync(self._file.fileno())
@@ -157,7 +157,6 @@ class Journal:
 
     def records(self) -> Iterator[TileRecord]:
         """Every finished tile, by row and column; holds an index in memory, not the records."""
-        self._file.flush()
         with open(self.path, "rb") as file:
             offset = len(file.readline())
             places = array("q")
@@ -175,7 +174,6 @@ class Journal:
         """Sync and close."""
         if not self._file.closed:
             try:
-                self._file.flush()
                 os.fsync(self._file.fileno())
             except OSError:
                 pass  # a full disk was reported by commit

@@ -6,7 +6,7 @@ superblock that have enough valid pixels, in order, ``batch_size`` at a time).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ def caption_tiles(
     min_valid: float = 0.1,
     jobs: int = 1,
     done: tuple[int, int] = (-1, -1),
-) -> Iterator[FinishedBatch]:
+) -> Generator[FinishedBatch]:
     """Caption every tile of the plan, batch by batch.
 
     Args:
@@ -48,6 +48,9 @@ def caption_tiles(
         min_valid: tiles with a smaller share of valid pixels are ``skipped``.
         jobs: reader threads; they do not change the result.
         done: (superblock, batch) committed last: everything up to it is left out.
+
+    Yields:
+        Batches in the plan's order.
 
     Raises:
         InputChangedError: an input was replaced while it was being read.
@@ -107,9 +110,7 @@ def _caption(captioner: Captioner, reads: list[TileRead], grid: Grid) -> list[Ti
             except ModelError as error:
                 captions.append(error)
     areas = window_areas_m2(grid, [pair.tile.px_window for pair in pairs])
-    return [
-        _record(read, caption, float(area)) for read, caption, area in zip(reads, captions, areas, strict=True)
-    ]
+    return [_record(read, caption, float(area)) for read, caption, area in zip(reads, captions, areas, strict=True)]
 
 
 def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> TileRecord:

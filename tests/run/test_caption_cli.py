@@ -1,0 +1,98 @@
+"""`rsccli caption` as a person types it: streams, dry runs, configuration, edges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_stream_is_geojsonseq_and_nothing_else(cli) -> None:
+    done = cli.run("-")
+    assert done.returncode == 0, done.stderr
+    features = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(features) == 162 and {f["type"] for f in features} == {"Feature"}
+
+
+def test_stream_survives_a_reader_that_leaves(cli) -> None:
+    process = cli.start("-", "-q")
+    assert process.stdout is not None and process.stderr is not None
+    assert json.loads(process.stdout.readline())["type"] == "Feature"
+    process.stdout.close()
+    assert process.wait(timeout=30) == 0
+    assert process.stderr.read() == ""
+
+
+def test_dry_run_loads_no_model_and_writes_nothing(cli, tmp_path: Path) -> None:
+    done = cli.run(tmp_path / "out.geojson", "--dry-run", "--json", BRIGHTNESS_LOG=str(tmp_path / "log"))
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["tiles"] == 162 and plan["grid_size_px"] == [4400, 2304] and plan["expected_memory_mb"] > 100
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("edge", "tiles"), [("pad", 18 * 9), ("shift", 18 * 9), ("drop", 17 * 9)])
+def test_edge_rules(cli, tmp_path: Path, edge: str, tiles: int) -> None:
+    done = cli.run(tmp_path / "out.geojson", "--edge", edge, "--no-report")
+    assert done.returncode == 0, done.stderr
+    features = json.loads((tmp_path / "out.geojson").read_text())["features"]
+    assert len(features) == tiles
+    last = features[tiles // 9 - 1]["properties"]["valid_fraction"]
+    assert last == pytest.approx((4400 - 17 * 256) / 256 if edge == "pad" else 1.0, abs=1e-6)
+
+
+def test_min_valid_skips_and_says_so(cli, tmp_path: Path) -> None:
+    done = cli.run(tmp_path / "out.geojson", "--min-valid", "0.5", "--no-report")
+    assert done.returncode == 0, done.stderr
+    features = json.loads((tmp_path / "out.geojson").read_text())["features"]
+    skipped = [f["properties"] for f in features if f["properties"]["status"] == "skipped"]
+    assert len(skipped) == 9 and all("--min-valid 0.5" in p["reason"] for p in skipped)
+
+
+def test_overlap_is_what_neighbours_share(cli) -> None:
+    done = cli.run("x.geojson", "--dry-run", "--json", "--overlap", "64")
+    plan = json.loads(done.stdout)
+    assert plan["stride_px"] == 192 and plan["tile_rows_cols"] == [12, 23]
+    both = cli.run("x.geojson", "--dry-run", "--overlap", "64", "--stride", "10")
+    assert both.returncode == 2 and "--overlap and --stride" in both.stderr
+
+
+def test_configuration_file_environment_and_flag(cli, tmp_path: Path) -> None:
+    config = tmp_path / "job.toml"
+    config.write_text("tile-size = 512\n[caption]\nmin_valid = 0.3\nbands = [3, 2, 1]\n")
+    plan = json.loads(cli.run("x.geojson", "--dry-run", "--json", "--config", str(config)).stdout)
+    assert plan["tile_size_px"] == 512 and "bands 3,2,1" in plan["pre"]
+    by_env = cli.run("x.geojson", "--dry-run", "--json", "--config", str(config), RSCCLI_TILE_SIZE="128")
+    assert json.loads(by_env.stdout)["tile_size_px"] == 128
+    by_flag = cli.run(
+        "x.geojson", "--dry-run", "--json", "--config", str(config), "--tile-size", "320", RSCCLI_TILE_SIZE="128"
+    )
+    assert json.loads(by_flag.stdout)["tile_size_px"] == 320
+    config.write_text("tilesize = 512\n")
+    wrong = cli.run("x.geojson", "--dry-run", "--config", str(config))
+    assert wrong.returncode == 2 and "'tilesize'" in wrong.stderr
+
+
+def test_unknown_suffix_and_model_are_told_before_any_work(cli, tmp_path: Path) -> None:
+    done = cli.run(tmp_path / "out.shp")
+    assert done.returncode == 2 and ".geojson" in done.stderr
+    done = cli.run(tmp_path / "out.geojson", "-m", "nobody")
+    assert done.returncode == 4 and "nobody" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_area_of_interest(cli, tmp_path: Path, undisturbed: Path) -> None:
+    features = json.loads((undisturbed / "out.geojson").read_text())["features"]
+    ring = next(f for f in features if f["id"] == "r00003c00004")["geometry"]["coordinates"][0]
+    xs, ys = zip(*ring, strict=True)
+    dx, dy = (max(xs) - min(xs)) / 10, (max(ys) - min(ys)) / 10
+    inner = [min(xs) + dx, min(ys) + dy, max(xs) - dx, max(ys) - dy]
+    corners = [(0, 1), (2, 1), (2, 3), (0, 3), (0, 1)]
+    polygon = {"type": "Polygon", "coordinates": [[[inner[i], inner[j]] for i, j in corners]]}
+    aoi = tmp_path / "aoi.geojson"
+    aoi.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": polygon}))
+    done = cli.run(tmp_path / "out.geojson", "--aoi", str(aoi), "--no-report")
+    assert done.returncode == 0, done.stderr
+    (tile,) = json.loads((tmp_path / "out.geojson").read_text())["features"]
+    assert tile["properties"]["valid_fraction"] > 0.5
