@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import logging
 import re
 import sys
@@ -181,9 +183,7 @@ def _create(graph: str | bytes, name: str, device: Device, threads: int | None) 
 
     providers: list[Any] = [CPU]
     if device.kind == "cuda":
-        # Finds CUDA and cuDNN in torch's or NVIDIA's wheels, where the system has none on its library path.
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
+        _preload_cuda_libraries()
         providers = [(CUDA, cuda_provider_options(device.index)), CPU]
     session = onnxruntime.InferenceSession(graph, session_options(device, threads), providers=providers)
     got = session.get_providers()[0]
@@ -224,6 +224,20 @@ def cuda_provider_options(index: int) -> dict[str, str]:
         "use_tf32": "0",
         "arena_extend_strategy": "kSameAsRequested",
     }
+
+
+def _preload_cuda_libraries() -> None:
+    """Find CUDA and cuDNN in NVIDIA's or torch's wheels, where the system has none on its library path."""
+    import onnxruntime
+
+    if not hasattr(onnxruntime, "preload_dlls"):
+        return
+    # It prints what it cannot load to stdout, where our features go.
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        onnxruntime.preload_dlls()
+    for line in told.getvalue().splitlines():
+        logger.debug("onnxruntime: %s", line)
 
 
 def _is_device_failure(message: str) -> bool:

@@ -58,13 +58,17 @@ def test_auto_without_a_gpu_is_the_cpu(scripted: Path) -> None:
 
 @no_gpu
 def test_auto_goes_on_with_the_cpu_where_the_gpu_is_not_usable(
-    scripted: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    scripted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A driver with a GPU, but no CUDA libraries: the sessions are real, only the driver's answer is made up."""
     monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
     device, _opened = open_sessions([scripted / "embed.onnx"], "auto")
     assert device == Device("cpu")
     assert "going on with the CPU" in caplog.text
+    assert capfd.readouterr().out == "", "stdout is for features"
     with pytest.raises(DeviceError):
         open_sessions([scripted / "embed.onnx"], "cuda")
 
