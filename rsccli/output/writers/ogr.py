@@ -104,9 +104,11 @@ def check_flatgeobuf(path: Path, count: int) -> None:
         OSError: something is missing.
     """
     nodes, level = count, count
-    while level > 1:
+    while level:
         level = -(-level // _INDEX_GROUP)
         nodes += level
+        if level == 1:
+            break
     with path.open("rb") as source:
         source.seek(8)
         end = 12 + int.from_bytes(source.read(4), "little") + 40 * nodes
