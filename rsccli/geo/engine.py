@@ -79,8 +79,7 @@ class SourceAligner:
         tops = np.array([t.px_window.row for t in tiles], float)
         cols = np.broadcast_to(lefts[:, None, None] + offsets[None, None, :], (len(tiles), n, n))
         rows = np.broadcast_to(tops[:, None, None] + offsets[None, :, None], (len(tiles), n, n))
-        us, vs = self._mapping.to_source(cols.ravel(), rows.ravel())
-        return np.stack([us.reshape(cols.shape), vs.reshape(cols.shape)], axis=1)
+        return np.stack(self._mapping.to_source(cols, rows), axis=1)
 
     def fetch(self, nodes: F64) -> SourceWindow | None:
         """Read what these nodes span (None: nothing there); values pass the lookup table."""

@@ -65,16 +65,24 @@ class Mapping:
     shift_px: tuple[float, float] = (0.0, 0.0)
 
     def to_source(self, cols: F64, rows: F64) -> tuple[F64, F64]:
-        """Continuous, corner-based source pixels of grid pixels; not finite where there is no answer."""
+        """Continuous, corner-based source pixels of grid pixels; not finite where there is no answer.
+
+        Arrays of three dimensions are lattices (tile, row, column) that will be interpolated: no lattice jumps by a
+        turn of the Earth, not even where the source's own seam (its left and right edge) runs through it.
+        """
         t = self.grid.transform
-        xs = t.a * (cols + self.shift_px[0]) + t.c
-        ys = t.e * (rows + self.shift_px[1]) + t.f
+        shape = np.shape(cols)
+        xs = np.ravel(t.a * (cols + self.shift_px[0]) + t.c)
+        ys = np.ravel(t.e * (rows + self.shift_px[1]) + t.f)
         xs, ys = transform(self.grid.crs, self.source.crs, xs, ys)
+        xs, ys = xs.reshape(shape), ys.reshape(shape)
         if parse_crs(self.source.crs).is_geographic:
             centre, _ = self.source.geometry.to_map(
                 np.array([self.source.width / 2]), np.array([self.source.height / 2])
             )
             xs = wrap_lon(xs, float(centre[0]))
+            if xs.ndim == 3:
+                xs = _continuous(xs)
         with np.errstate(invalid="ignore"):
             return self.source.geometry.to_px(xs, ys)
 
@@ -82,10 +90,25 @@ class Mapping:
         """Source pixels per grid pixel along x and y, at the middle of the common area."""
         c, r = self.grid.width / 2, self.grid.height / 2
         d = 0.5
-        us, vs = self.to_source(np.array([c - d, c + d, c, c]), np.array([r, r, r - d, r + d]))
+        us, vs = self.to_source(np.array([[[c - d, c + d, c, c]]]), np.array([[[r, r, r - d, r + d]]]))
+        us, vs = us.ravel(), vs.ravel()
         if not np.isfinite([us, vs]).all():
             return 1.0, 1.0
         return float(np.hypot(us[1] - us[0], vs[1] - vs[0])), float(np.hypot(us[3] - us[2], vs[3] - vs[2]))
+
+
+def _continuous(lon: F64) -> F64:
+    """Lattices (tile, row, column) of longitudes without a jump: each counts from its own middle."""
+    with np.errstate(invalid="ignore", all="ignore"):
+        jumps = np.maximum(
+            np.abs(np.diff(lon, axis=1)).max(axis=(1, 2), initial=0),
+            np.abs(np.diff(lon, axis=2)).max(axis=(1, 2), initial=0),
+        )
+    for i in np.flatnonzero(jumps > 180):
+        middle = lon[i, lon.shape[1] // 2, lon.shape[2] // 2]
+        if np.isfinite(middle):
+            lon[i] = wrap_lon(lon[i], float(middle))
+    return lon
 
 
 def choose_grid(pre: RasterInfo, post: RasterInfo, options: GridOptions | None = None) -> tuple[Grid, tuple[str, ...]]:
@@ -169,7 +192,8 @@ def _lattice(pre: RasterInfo, options: GridOptions) -> Grid:
         c, r = own.width / 2, own.height / 2
         xs, ys = zip(*(own.transform @ p for p in ((c, r), (c + 1, r), (c, r + 1))), strict=True)
         u, v = transform(own.crs, crs, np.array(xs), np.array(ys))
-        area = abs((u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0]))
+        with np.errstate(invalid="ignore"):
+            area = abs((u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0]))
         if not (math.isfinite(area) and area > 0):
             raise CrsError(f"{pre.path} lies outside of the validity of {crs}: choose another --dst-crs")
         res_x = res_y = math.sqrt(area)
@@ -225,6 +249,14 @@ def _box_on(lattice: Grid, info: RasterInfo, near: float | None = None) -> tuple
             f"{info.path} lies outside of the validity of the grid's CRS ({lattice.crs[:60]}): choose another with "
             "--dst-crs"
         )
+    if (
+        near is not None
+        and all(parse_crs(c).is_geographic for c in (info.crs, lattice.crs))
+        and np.ptp(xs) >= 360 - 1e-9
+    ):
+        # A whole turn covers every longitude, wherever it begins.
+        half = 180.0 / lattice.transform.a
+        return near - half, float(rows.min()), near + half, float(rows.max())
     return float(cols.min()), float(rows.min()), float(cols.max()), float(rows.max())
 
 
@@ -265,18 +297,24 @@ def _check(grid: Grid, info: RasterInfo, which: str, options: GridOptions) -> st
     if inside.any():
         xs, ys = info.geometry.to_map(us[inside], vs[inside])
         back_c, back_r = _to_lattice(grid, info.crs, xs, ys, grid.width / 2)
-        error = np.hypot(back_c - cols[inside], back_r - rows[inside]).max() if back_c.size == inside.sum() else np.inf
+        error = np.inf
+        if back_c.size == inside.sum():
+            off = back_c - cols[inside]
+            if parse_crs(grid.crs).is_geographic:
+                turn = 360.0 / grid.transform.a  # the same place, a turn of the Earth on
+                off = off - turn * np.round(off / turn)
+            error = np.hypot(off, back_r - rows[inside]).max()
         if not error < ROUND_TRIP_PX:
             raise CrsError(
-                f"{info.path}: its coordinates leave the validity of a CRS: from {grid.crs[:60]} to {info.crs[:60]} and "
-                f"back misses by {error:.3g} px. Choose a CRS made for this place with --dst-crs, or correct the file's "
+                f"{info.path}: its coordinates leave the validity of a CRS: {grid.crs[:60]} to {info.crs[:60]} and "
+                f"back misses by {error:.3g} px. Choose a CRS made for this place with --dst-crs, or correct the file "
                 f"with --{which}-crs"
             )
     stretch = 1 / min(mapping.scale())
     if stretch > UPSAMPLING_ERROR and not options.allow_upsampling:
         raise InputError(
             f"{info.path}: its pixels would be stretched {stretch:.1f} times to fit the grid of "
-            f"{grid_gsd_m(grid):.2g} m: what it shows is too coarse. Choose a coarser grid with --res, or force it with "
+            f"{grid_gsd_m(grid):.2g} m: it shows too little. Choose a coarser grid with --res, or force it with "
             "--allow-upsampling"
         )
     if stretch > UPSAMPLING_WARN:

@@ -96,10 +96,10 @@ class Lut:
 
         Args:
             pixels: (band, row, column) of ``dtype``; any strides, so a view of (row, column, band) memory
-                is as good.
+                is as good. A single band stands for all that the table has.
 
         Returns:
-            uint8 of the same shape. The argument itself for ``identity``. NaN becomes 0.
+            uint8, (band, row, column). The argument itself for ``identity``. NaN becomes 0.
 
         Raises:
             ValueError: for another type or number of bands than the table is made for.
@@ -108,6 +108,9 @@ class Lut:
             raise ValueError(f"this table maps {self.dtype}, not {pixels.dtype}")
         if self.kind == "identity":
             return pixels
+        if pixels.ndim == 3 and pixels.shape[0] == 1 < len(self.low):
+            # One band of a grey date stands for red, green and blue of the other.
+            pixels = np.broadcast_to(pixels, (len(self.low), *pixels.shape[1:]))
         if pixels.ndim != 3 or pixels.shape[0] != len(self.low):
             raise ValueError(f"this table maps {len(self.low)} bands, not an array of shape {pixels.shape}")
         interleaved = _is_interleaved(pixels)

@@ -253,7 +253,7 @@ def _alpha_band(ds: rasterio.DatasetReader, interp: tuple[ColorInterp, ...], not
         except RasterioError:
             continue  # a damaged block here says nothing of the tag; reading tells later
     full = int(np.iinfo(ds.dtypes[band - 1]).max) if ds.dtypes[band - 1].startswith(("u", "i")) else 1
-    if values <= {0, full}:
+    if values <= {0, full} or values <= {0, min(255, full)}:
         return band
     notes.append(f"band {band} is tagged alpha but holds values between 0 and {full}: treated as a band, not as a mask")
     return None
@@ -352,6 +352,10 @@ def _georeference(
             text = crs_text(parse_crs(crs.to_wkt()))
         except CrsError as error:
             raise CrsError(f"{path}: {error}") from error.__cause__
+    try:
+        transform(text, WGS84, np.zeros(1), np.zeros(1))
+    except CrsError as error:
+        raise CrsError(f"{path}: {error}") from error.__cause__
     if abs(affine.determinant) < 1e-18:
         raise InputError(f"{path}: its geotransform {tuple(affine)[:6]} has no area")
     return text, AffineGeometry(affine)

@@ -197,7 +197,8 @@ class RasterReader:
                 valid: Bool | None = None
                 if info.mask == "alpha":
                     alpha = ds.read(info.alpha_band, window=window)
-                    valid = alpha > (np.iinfo(alpha.dtype).max // 2 if alpha.dtype.kind in "ui" else 0.5)
+                    # Opaque is 255 in many a 16-bit file, too.
+                    valid = alpha > (min(255, np.iinfo(alpha.dtype).max) // 2 if alpha.dtype.kind in "ui" else 0.5)
                 elif info.mask == "dataset":
                     valid = ds.read_masks(info.bands[0], window=window) > 127
         except InputError as error:

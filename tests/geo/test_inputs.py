@@ -288,6 +288,40 @@ def test_the_antimeridian_is_no_border(raster_factory: Make, west: float) -> Non
         assert all(-180 <= lon <= 180 for lon, _ in ring)
 
 
+def test_a_world_map_is_whole_up_to_its_edges(raster_factory: Make) -> None:
+    """Padded tiles reach past longitude 180, where the nodes of the mapping must not jump to -180."""
+    pattern = Pattern(crs="EPSG:4326", wave=20.0)
+    world = {"crs": "EPSG:4326", "size": (720, 360), "pattern": pattern}
+    pre = raster_factory("pre.tif", **world, bounds=(-180, -90, 180, 90))
+    finer = raster_factory("post.tif", crs="EPSG:4326", size=(900, 450), bounds=(-180, -90, 180, 90), pattern=pattern)
+    for post in (raster_factory("same.tif", **world, bounds=(-180, -90, 180, 90)), finer):
+        seen = see(pre, post)
+        assert seen.valid.all()
+        assert max(seen.offsets_px(pattern).values()) < 0.01
+        assert np.abs(seen.pre.astype(int) - seen.post)[:, 2:-2, 2:-2].max() < 12
+
+
+def test_a_world_map_from_0_to_360_beside_one_from_minus_180(raster_factory: Make) -> None:
+    """The seam of post runs through the middle of pre: what is next to it may be missing, but never wrong."""
+    pattern = Pattern(crs="EPSG:4326", wave=20.0)  # 360 / 20: the waves along longitude close over the seam
+    pre = raster_factory(
+        "pre.tif", crs="EPSG:4326", size=(720, 360), bounds=(0, -90, 360, 90), pattern=pattern, bands=1
+    )
+    post = raster_factory(
+        "post.tif", crs="EPSG:4326", size=(900, 450), bounds=(-180, -90, 180, 90), pattern=pattern, bands=1
+    )
+    seen = see(pre, post)
+    grid = seen.pair.grid
+    assert (grid.width, grid.height) == (720, 360)
+    lon, lat = centres(grid.transform, grid.width, grid.height)
+    truth = pattern.at((lon + 180) % 360 - 180, lat, 0)
+    off = np.abs(seen.post[0] - truth)
+    off[:2] = off[-2:] = 0
+    seam = (np.abs(lon - 180) < 1) | (lon < 1) | (lon > 359)
+    assert off[seen.valid & ~seam].max() < 3
+    assert seen.valid.mean() > 0.75
+
+
 def test_over_a_pole(raster_factory: Make) -> None:
     pattern = Pattern(crs="EPSG:3413", wave=2400.0)
     box = (-16_000.0, -14_400.0, 16_000.0, 14_400.0)
@@ -405,8 +439,9 @@ def test_near_infrared_that_is_tagged_alpha_is_not_a_mask(pre: Path, raster_fact
     assert see(pre, post).valid.all()
 
 
-def test_16_bit_alpha_of_zero_and_full_is_a_mask(pre: Path, raster_factory: Make) -> None:
-    alpha = np.full(SIZE[::-1], 65535, np.uint16)
+@pytest.mark.parametrize("opaque", [255, 65535])
+def test_16_bit_alpha_of_zero_and_one_more_value_is_a_mask(pre: Path, raster_factory: Make, opaque: int) -> None:
+    alpha = np.full(SIZE[::-1], opaque, np.uint16)
     alpha[:, :64] = 0
     seen = see(pre, raster_factory("rgba16.tif", dtype="uint16", alpha=alpha))
     assert not seen.valid[:, :64].any() and seen.valid[:, 64:].all()
@@ -528,6 +563,15 @@ def test_a_single_band_is_grey_and_says_so(pre: Path, raster_factory: Make) -> N
         raster_factory("grey_pre.tif", bands=1), raster_factory("grey2.tif", bands=1, bounds=OFF, dtype="uint16")
     )
     assert both.post[:, both.valid].std() > 30
+
+
+@pytest.mark.parametrize("types", [("uint8", "uint16"), ("uint16", "uint8"), ("int16", "float32")])
+@pytest.mark.parametrize("grey", ["pre", "post"])
+def test_a_grey_date_beside_a_coloured_one(raster_factory: Make, types: tuple[str, str], grey: str) -> None:
+    pre = raster_factory("pre.tif", dtype=types[0], bands=1 if grey == "pre" else 3)
+    post = raster_factory("post.tif", dtype=types[1], bands=1 if grey == "post" else 3, bounds=OFF)
+    seen = see(pre, post)
+    assert seen.pre[:, seen.valid].std() > 30 and seen.post[:, seen.valid].std() > 30
 
 
 # Tiles, damage, and what goes wrong on the way.

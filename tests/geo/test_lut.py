@@ -51,6 +51,14 @@ def test_a_large_offset_does_not_eat_the_steps_of_wide_types() -> None:
     np.testing.assert_array_equal(lut.apply(pixels).ravel(), np.arange(256))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_one_band_stands_for_all(dtype: str) -> None:
+    pixels = np.arange(64, dtype=dtype).reshape(1, 8, 8)
+    lut = Lut.linear(dtype, (0.0, 10.0, 20.0), (100.0,) * 3)
+    np.testing.assert_array_equal(lut.apply(pixels), lut.apply(np.repeat(pixels, 3, axis=0)))
+    assert lut.apply(pixels).shape == (3, 8, 8)
+
+
 def test_identity_copies_nothing() -> None:
     pixels = np.zeros((3, 4, 4), np.uint8)
     assert Lut.identity().apply(pixels) is pixels
@@ -71,7 +79,7 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="uint16"):
         lut.apply(np.zeros((3, 2, 2), np.uint8))
     with pytest.raises(ValueError, match="3 bands"):
-        lut.apply(np.zeros((1, 2, 2), np.uint16))
+        lut.apply(np.zeros((2, 2, 2), np.uint16))
     for low, high in ((1.0, 1.0), (2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))):
         with pytest.raises(ValueError, match="finite"):
             Lut.linear("uint16", (low,), (high,))
