@@ -60,7 +60,9 @@ def rings_of(where: str, geometry: object) -> tuple[Ring, ...]:
         if members["type"] == "MultiPolygon":
             return tuple(_ring(part[0]) for part in members["coordinates"])
     except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise InputError(f"{where}: its geometry is damaged ({error})") from error
+        raise InputError(
+            f"{where}: its geometry is damaged ({error}); name an output of rsccli caption, unedited"
+        ) from error
     raise InputError(f"{where}: its geometry is a {members['type']}, not a polygon")
 
 

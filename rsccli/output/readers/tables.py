@@ -51,7 +51,7 @@ def _ogr_features(path: Path) -> Iterator[Feature]:
             for batch in batches:
                 yield from _rows(path, start, batch, name)
                 start += batch.num_rows
-    except RuntimeError as error:
+    except (RuntimeError, OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 
