@@ -1,9 +1,182 @@
-"""``rsccli train``: stub until its module lands."""
+"""``rsccli train``: trains the small captioner on generated changes, and makes a bundle of it."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from rsccli.errors import UsageProblem
+
+SCHEDULE = "Schedule"
+RESULT = "Result"
+PREVIEW_PAIRS = 48
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
+    app.command("train")(train)
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(
+            envvar="RSCCLI_DATA",
+            help="Folder with the imagery: naip/ (CITY_YEAR_N.tif, trees.csv) and prairie/.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            envvar="RSCCLI_TRAIN_OUTPUT",
+            metavar="DIR",
+            help="Folder for checkpoints. The same command again goes on where it stopped.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            envvar="RSCCLI_MINUTES", min=0.1, help="Length of the schedule by the clock.", rich_help_panel=SCHEDULE
+        ),
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option(
+            envvar="RSCCLI_PAIRS",
+            min=1,
+            help="Length of the schedule in generated pairs: the same weights on every undisturbed run of one machine.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(envvar="RSCCLI_SEED", min=0, help="Of weights and pairs.", rich_help_panel=SCHEDULE)
+    ] = 1,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            envvar="RSCCLI_TRAIN_BATCH_SIZE", min=2, help="Pairs of 128 px in a step.", rich_help_panel=SCHEDULE
+        ),
+    ] = 24,
+    rate: Annotated[
+        float, typer.Option(envvar="RSCCLI_RATE", min=1e-6, help="Highest learning rate.", rich_help_panel=SCHEDULE)
+    ] = 1.5e-3,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(
+            envvar="RSCCLI_CHECKPOINT_MINUTES",
+            min=0.1,
+            help="Minutes from one checkpoint to the next.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 5.0,
+    development_pairs: Annotated[
+        int,
+        typer.Option(
+            envvar="RSCCLI_DEVELOPMENT_PAIRS",
+            min=20,
+            help="Generated pairs on held-out places, beside the real ones, that checkpoints are chosen by.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 260,
+    threads: Annotated[
+        int, typer.Option(envvar="RSCCLI_THREADS", min=1, help="Threads of the network.", rich_help_panel=SCHEDULE)
+    ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            envvar="RSCCLI_WORKERS",
+            min=0,
+            help="Processes that generate pairs; 0: none beside this one.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 1,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RSCCLI_EXPORT",
+            metavar="BUNDLE_DIR",
+            help="When the schedule is done: calibrate the best checkpoint and write it as a bundle.",
+            show_default=False,
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace BUNDLE_DIR if it exists.", rich_help_panel=RESULT
+        ),
+    ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RSCCLI_PREVIEW",
+            metavar="SHEET.png",
+            help="Train nothing: draw the first generated pairs with masks and captions into one picture.",
+            show_default=False,
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+) -> None:
+    """Train the small captioner on changes drawn over real image pairs.
+
+    Pairs are generated from --seed, every one once. Checkpoints are chosen by real pairs of places that are
+    held out, and so are the thresholds of the bundle. Stopped or killed, the same command goes on from the last
+    checkpoint; after the schedule it only exports.
+
+    Examples:
+
+    \b
+      rsccli train --data ../shared/data --preview sheet.png --seed 3      # look at what it learns from
+      rsccli train --data ../shared/data -o runs/a --minutes 60            # train
+      rsccli train --data ../shared/data -o runs/a --minutes 60 --export runs/a/bundle
+      rsccli caption pre.tif post.tif -o out.geojson -m runs/a/bundle      # use it
+    """
+    if preview is not None:
+        _preview(data, seed, preview)
+        return
+    if output is None:
+        raise UsageProblem("no folder for checkpoints; add -o DIR, or --preview SHEET.png to look at pairs only")
+    if (minutes is None) == (pairs is None):
+        raise UsageProblem("the schedule needs one of --minutes and --pairs; add for example --minutes 60")
+    if export is not None and export.exists() and not overwrite:
+        raise UsageProblem(f"{export} exists already; add --overwrite, or name another folder with --export")
+    # torch takes seconds to import: not before the options are known to be good.
+    from rsccli.training.bundle import export_run
+    from rsccli.training.loop import Trainer, TrainSpec, best_checkpoint
+
+    Trainer(
+        TrainSpec(
+            data=data,
+            output=output,
+            minutes=minutes,
+            pairs=pairs,
+            seed=seed,
+            batch_size=batch_size,
+            rate=rate,
+            checkpoint_minutes=checkpoint_minutes,
+            threads=threads,
+            workers=workers,
+            development_pairs=development_pairs,
+        )
+    ).run()
+    if export is None:
+        typer.echo(str(best_checkpoint(output)))
+        return
+    done = export_run(data, output, export, development_pairs=development_pairs, overwrite=overwrite)
+    print(f"exported {done.checkpoint}: {done.development.as_dict()}", file=sys.stderr)
+    typer.echo(str(done.folder))
+
+
+def _preview(data: Path, seed: int, path: Path) -> None:
+    from rsccli.datasets.generated import read_sources
+    from rsccli.datasets.sheet import contact_sheet
+
+    contact_sheet(read_sources(data, "train"), seed, PREVIEW_PAIRS, path)
+    typer.echo(str(path))

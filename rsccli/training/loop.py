@@ -1,0 +1,247 @@
+"""The training loop of the small captioner: AdamW, cosine, averaged weights, checkpoints, resuming."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from rsccli.datasets.grammar import vocabulary
+from rsccli.errors import InputError, JournalMismatchError, OutputError
+from rsccli.models.small.network import SmallCaptioner, SmallConfig
+from rsccli.models.small.tokenizer import build_tokenizer
+from rsccli.training.batches import Batch, GeneratedDataset, batches
+from rsccli.training.development import HeldOut, measure, read_held_out
+from rsccli.training.losses import batch_losses
+
+STATE = "last.pt"
+WARM_UP_STEPS = 150
+AVERAGE_DECAY = 0.998
+GRADIENT_NORM = 2.0
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """All that decides a training run.
+
+    Attributes:
+        data: folder with ``naip/`` and ``prairie/``. output: folder for checkpoints.
+        minutes: length of the schedule by the clock; None: by ``pairs``.
+        pairs: length of the schedule in generated pairs; None: by ``minutes``.
+        seed: of weights and pairs. batch_size: pairs of 128 px in a step.
+        rate: highest learning rate. checkpoint_minutes: between checkpoints.
+        threads: of the network. workers: processes that generate pairs; 0: none beside this one.
+        development_pairs: generated pairs of the development set.
+    """
+
+    data: Path
+    output: Path
+    minutes: float | None = None
+    pairs: int | None = None
+    seed: int = 0
+    batch_size: int = 48
+    rate: float = 2e-3
+    checkpoint_minutes: float = 5.0
+    threads: int = 1
+    workers: int = 1
+    development_pairs: int = 260
+
+
+@dataclass
+class Progress:
+    """Where a run stands; stored in its checkpoints."""
+
+    step: int = 0
+    pairs: int = 0
+    seconds: float = 0.0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+class Trainer:
+    """One run: made from a spec, continued from its folder where that holds a checkpoint."""
+
+    def __init__(self, spec: TrainSpec, say: Callable[[str], None] = _say) -> None:
+        if (spec.minutes is None) == (spec.pairs is None):
+            raise ValueError("a schedule needs either minutes or pairs")
+        self.spec, self._say = spec, say
+        self.progress = Progress()
+        torch.set_num_threads(spec.threads)
+        torch.manual_seed(spec.seed)
+        self.tokenizer: Tokenizer = build_tokenizer(vocabulary())
+        self.model = SmallCaptioner(SmallConfig(vocab=self.tokenizer.get_vocab_size()))
+        self.model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}], lr=spec.rate
+        )
+        try:
+            spec.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make {spec.output}: {error}; name a folder that can be written") from error
+        if (spec.output / STATE).exists():
+            self._resume(spec.output / STATE)
+
+    @property
+    def done(self) -> float:
+        """Share of the schedule, 0-1."""
+        if self.spec.minutes is not None:
+            return min(1.0, self.progress.seconds / (60.0 * self.spec.minutes))
+        return min(1.0, self.progress.pairs / max(self.spec.pairs or 1, 1))
+
+    def run(self) -> list[Path]:
+        """Train to the end of the schedule; the checkpoints that were kept, oldest first."""
+        spec = self.spec
+        if self.done >= 1.0:
+            return kept_checkpoints(spec.output)
+        held_out = read_held_out(spec.data, "development", spec.development_pairs)
+        dataset = GeneratedDataset(spec.data, spec.seed, self.tokenizer.to_str(), spec.batch_size)
+        saved = noted = time.monotonic()
+        # Closing ends the worker processes before the interpreter does.
+        with contextlib.closing(batches(dataset, self.progress.step, spec.workers)) as stream:
+            while self.done < 1.0:
+                losses = self._step(batch := next(stream))
+                now = time.monotonic()
+                # Waiting for the generator counts, time spent on development pairs does not.
+                self.progress.seconds += now - noted
+                noted = now
+                self.progress.step += 1
+                self.progress.pairs += batch.pre.shape[0]
+                if self.progress.step % 50 == 0:
+                    self._say(self._line(losses))
+                if now - saved > 60.0 * spec.checkpoint_minutes:
+                    self._keep(held_out)
+                    saved = noted = time.monotonic()
+        self._keep(held_out)
+        return kept_checkpoints(spec.output)
+
+    def _step(self, batch: Batch) -> tuple[float, ...]:
+        self.model.train()
+        warm = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)
+        rate = self.spec.rate * warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.done)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        rows = torch.channels_last
+        batch = batch._replace(
+            pre=batch.pre.contiguous(memory_format=rows), post=batch.post.contiguous(memory_format=rows)
+        )
+        losses = batch_losses(self.model, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        # Early weights are forgotten faster, so that a short run has an average worth having.
+        decay = min(AVERAGE_DECAY, (1.0 + self.progress.step) / (10.0 + self.progress.step))
+        with torch.no_grad():
+            for mine, theirs in zip(_floats(self.average), _floats(self.model), strict=True):
+                mine.lerp_(theirs, 1.0 - decay)
+        return tuple(float(loss.detach()) for loss in losses)
+
+    def _line(self, losses: tuple[float, ...]) -> str:
+        names = ("change", "keywords", "mask", "sentence")
+        parts = " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=True))
+        speed = self.progress.pairs / max(self.progress.seconds, 1e-9)
+        return f"step {self.progress.step} pairs {self.progress.pairs} ({100 * self.done:.0f} %, {speed:.0f}/s) {parts}"
+
+    def _keep(self, held_out: HeldOut) -> None:
+        figures = measure(self.average, held_out)[0]
+        self._say(f"checkpoint at step {self.progress.step}: {json.dumps(figures.as_dict())}")
+        common = {
+            "config": self.model.config.as_dict(),
+            "tokenizer": self.tokenizer.to_str(),
+            "progress": asdict(self.progress),
+            "seed": self.spec.seed,
+            "development": figures.as_dict(),
+            "choice": figures.choice,
+        }
+        folder = self.spec.output
+        _save({**common, "average": self.average.state_dict()}, folder / f"step_{self.progress.step:07d}.pt")
+        whole = {
+            "average": self.average.state_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        _save({**common, **whole}, folder / STATE)
+
+    def _resume(self, path: Path) -> None:
+        state = load_state(path)
+        if state["seed"] != self.spec.seed:
+            raise JournalMismatchError(
+                f"{path} was trained with --seed {state['seed']}, not {self.spec.seed}; "
+                "use that seed, or another output folder"
+            )
+        if state["tokenizer"] != self.tokenizer.to_str():
+            raise JournalMismatchError(f"{path} was trained with another grammar; use another output folder")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self._say(f"going on from {path}: step {self.progress.step}, {100 * self.done:.0f} % done")
+
+
+def _floats(model: SmallCaptioner) -> list[Tensor]:
+    """Weights and batch statistics, without counters."""
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    part = path.with_suffix(".part")
+    try:
+        torch.save(content, part)
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}; free some space and run the command again") from error
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file; plain tensors and values, no code.
+
+    Raises:
+        InputError: it is not there, or not a checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path} is not a checkpoint of rsccli train: {error}") from error
+    return state
+
+
+def kept_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a run, oldest first."""
+    return sorted(folder.glob("step_*.pt"))
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The kept checkpoint with the best figure on development pairs.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    kept = kept_checkpoints(folder)
+    if not kept:
+        raise InputError(f"{folder} holds no checkpoint (step_*.pt); run rsccli train -o {folder} first")
+    return max(kept, key=lambda path: float(load_state(path)["choice"]))
+
+
+def model_of(state: dict[str, Any]) -> SmallCaptioner:
+    """The averaged network of a checkpoint, in eval mode."""
+    model = SmallCaptioner(SmallConfig(**state["config"]))
+    model.load_state_dict(state["average"])
+    return model.eval()
