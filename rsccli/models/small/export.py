@@ -207,9 +207,7 @@ def write_graphs(model: SmallCaptioner, folder: Path) -> None:
     )
 
 
-def manifest(
-    checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limits: tuple[str, ...]
-) -> dict[str, Any]:
+def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limits: tuple[str, ...]) -> dict[str, Any]:
     """The content of ``rsccli.json`` for the files that lie in a folder."""
     config: SmallConfig = checkpoint.model.config
     tokenizer, calibration = checkpoint.tokenizer, checkpoint.calibration
@@ -289,9 +287,7 @@ def export_bundle(
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise OutputError(
-            f"cannot write to {folder.parent}: {error}; name a folder that can be written"
-        ) from error
+        raise OutputError(f"cannot write to {folder.parent}: {error}; name a folder that can be written") from error
     try:
         write_graphs(checkpoint.model, work)
         checkpoint.tokenizer.save(str(work / "tokenizer.json"))

@@ -112,9 +112,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = _conv(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to the same."""
@@ -231,9 +229,7 @@ class ChangeEncoder(nn.Module):
         self.keyword_maps = nn.Conv2d(f16 + td, keywords, 1)
         scene = 2 * f32 + 2 * HAND_MAPS + 2
         self.keyword_head = nn.Linear(scene, keywords)
-        self.change_head = nn.Sequential(
-            nn.Linear(scene + keywords, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 1)
-        )
+        self.change_head = nn.Sequential(nn.Linear(scene + keywords, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 1))
         self.grid_head = nn.Linear(f16 + td, config.width)
         self.scene_head = nn.Linear(scene, config.width)
         self.grid_place = nn.Parameter(torch.randn(GRID_CELLS**2, config.width) * 0.02)
@@ -312,9 +308,7 @@ class FactReader(nn.Module):
         """Tokens (N, 3 + K, D)."""
         present = facts.keywords.unsqueeze(2)
         named = present * self.present + (1.0 - present) * self.absent
-        whole = torch.stack(
-            [self.status(facts.status), self.extent(facts.extent), self.place(facts.place)], 1
-        )
+        whole = torch.stack([self.status(facts.status), self.extent(facts.extent), self.place(facts.place)], 1)
         return torch.cat([whole, named], 1)
 
     def read(self, scores: Scores, valid: Tensor) -> FactTensors:

@@ -17,9 +17,7 @@ def build_tokenizer(words: Iterable[str]) -> Tokenizer:
         words: whole words and punctuation marks, case kept.
     """
     known = [*SPECIAL, *sorted(set(words))]
-    tokenizer = Tokenizer(
-        models.WordLevel({word: index for index, word in enumerate(known)}, unk_token=UNKNOWN)
-    )
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     # Joins words with spaces and takes the space before a comma or full stop out again.
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
