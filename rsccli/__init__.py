@@ -15,7 +15,7 @@ except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0+unknown"
 
 _LAZY = {
-    "open_pair": "rsccli.geo.pair",
+    "open_pair": "rsccli.geo.stack",
     "load_captioner": "rsccli.models.registry",
     "caption_pair": "rsccli.run.caption",
 }

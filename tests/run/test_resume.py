@@ -53,7 +53,7 @@ def test_killed_again_and_again(cli, undisturbed: Path, tmp_path: Path) -> None:
             if journal.exists() and journal.stat().st_size > before:
                 break
             time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.15))
+        time.sleep(rng.uniform(0, 0.3))
         if process.poll() is not None:
             assert process.returncode == 0, process.stderr and process.stderr.read()
             break
@@ -179,7 +179,7 @@ def test_output_in_the_way(cli, tmp_path: Path) -> None:
 
 
 def test_two_runs_into_one_output(cli, tmp_path: Path) -> None:
-    first = cli.start(tmp_path / "out.geojson", BRIGHTNESS_SLEEP_S="0.02")
+    first = cli.start(tmp_path / "out.geojson", BRIGHTNESS_SLEEP_S="0.5")
     wait_for_tiles(tmp_path / "out.geojson.journal", 4, first)
     second = cli.run(tmp_path / "out.geojson")
     first.terminate()
