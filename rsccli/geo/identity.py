@@ -77,5 +77,5 @@ class Watch:
             if self._stat(path, local) != self._seen[path]:
                 raise InputChangedError(
                     f"{path}: it was replaced or rewritten while it was being read. What is in the journal was made "
-                    "from the old content: run again with --overwrite"
+                    "from the old content: start afresh with --no-resume"
                 )

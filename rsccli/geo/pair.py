@@ -125,9 +125,7 @@ def match_pair(
     if pre.datetime and post.datetime:
         length = min(len(pre.datetime), len(post.datetime), 10)
         if post.datetime[:length] < pre.datetime[:length]:
-            notes.append(
-                f"post ({post.datetime[:10]}) is older than pre ({pre.datetime[:10]}): are the files in the right order?"
-            )
+            notes.append(f"post ({post.datetime[:10]}) is older than pre ({pre.datetime[:10]}): is the order right?")
     return pre, post, grid, (*notes, *warnings)
 
 

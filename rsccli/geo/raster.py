@@ -71,6 +71,7 @@ class RasterInfo:
 
     Attributes:
         path: as typed. crs: of ``geometry``. bands: one (grey) or three band numbers.
+        bands_why: how they were found.
         mask: where validity beyond nodata comes from. alpha_band: its number.
         palette: 256 RGB rows for an indexed band. overviews: decimation factors.
         block: (rows, columns) of a block. striped: blocks as wide as the image.
@@ -83,6 +84,7 @@ class RasterInfo:
     height: int
     dtype: str
     bands: tuple[int, ...]
+    bands_why: str
     crs: str
     geometry: SourceGeometry
     nodata: float | None
@@ -194,7 +196,7 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
         interp = ds.colorinterp
         palette = _palette(ds) if interp[0] == ColorInterp.palette else None
         alpha = _alpha_band(ds, interp, notes)
-        bands = _choose_bands(ds, path, options.bands, interp, alpha, notes)
+        bands, bands_why = _choose_bands(ds, path, options.bands, interp, alpha, notes)
         block_rows, block_cols = ds.block_shapes[0]
         pixel_interleaved = str(ds.interleaving or "").lower().endswith("pixel")
         block_bytes = block_rows * block_cols * np.dtype(dtype).itemsize * (ds.count if pixel_interleaved else 1)
@@ -214,6 +216,7 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
             height=ds.height,
             dtype=dtype,
             bands=bands,
+            bands_why=bands_why,
             crs=crs,
             geometry=geometry,
             nodata=options.nodata if options.nodata is not None else ds.nodatavals[bands[0] - 1],
@@ -266,7 +269,8 @@ def _choose_bands(
     interp: tuple[ColorInterp, ...],
     alpha: int | None,
     notes: list[str],
-) -> tuple[int, ...]:
+) -> tuple[tuple[int, ...], str]:
+    """The bands that are read, and how they were found."""
     listing = ", ".join(
         f"{i}: {d or c.name}" for i, (d, c) in enumerate(zip(ds.descriptions, interp, strict=True), 1) if i <= 12
     )
@@ -277,7 +281,7 @@ def _choose_bands(
                 f"{path}: --bands {','.join(map(str, wanted))} does not fit: it has {ds.count} bands ({listing}); "
                 "give one or three numbers from 1"
             )
-        return wanted
+        return wanted, "named with --bands"
     if {ColorInterp.cyan, ColorInterp.magenta} & set(interp):
         raise InputError(
             f"{path}: CMYK with {ds.dtypes[0]} samples, which GDAL does not convert. Convert it to RGB first, "
@@ -285,20 +289,20 @@ def _choose_bands(
         )
     colour = [i for i in range(1, ds.count + 1) if i != alpha]
     if interp[0] == ColorInterp.palette:
-        return (1,)
+        return (1,), "a palette, expanded to colours"
     names = [(d or "").strip().lower() for d in ds.descriptions]
     by_name = [next((i for i, n in enumerate(names, 1) if pattern.match(n)), None) for pattern in _BAND_NAMES.values()]
     if all(by_name) and len(set(by_name)) == 3:
-        return tuple(b for b in by_name if b)
+        return tuple(b for b in by_name if b), "by band descriptions"
     rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
     if all(c in interp for c in rgb):
-        return tuple(interp.index(c) + 1 for c in rgb)
+        return tuple(interp.index(c) + 1 for c in rgb), "by colour interpretation"
     if len(colour) == 1:
         notes.append("a single band: read as grey, captions by colour are not to be trusted")
-        return (colour[0],)
+        return (colour[0],), "the only band, read as grey"
     if len(colour) == 3:
         notes.append("three bands without colour names: read as red, green, blue in this order")
-        return (colour[0], colour[1], colour[2])
+        return (colour[0], colour[1], colour[2]), "three bands that nothing names, in their order"
     raise InputError(
         f"{path}: {ds.count} bands and nothing tells which are red, green and blue ({listing}). "
         "Name them, e.g. --bands 3,2,1 (or one band for grey: --bands 1)"

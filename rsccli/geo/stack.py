@@ -19,7 +19,6 @@ from rsccli.geo.geometry import parse_crs
 from rsccli.geo.grid import Mapping, grid_gsd_m
 from rsccli.geo.pair import PairOptions, prepare_pair
 from rsccli.geo.raster import gdal_options
-from rsccli.geo.tiles import plan_tiles
 from rsccli.types import Bool, Grid, MapBounds, PxWindow, Tile
 
 _READ_PX = 512
