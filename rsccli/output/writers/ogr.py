@@ -22,6 +22,7 @@ from rsccli.types import RunFacts
 
 _RTREE = f"rtree_{LAYER}_geom"
 _INDEX_GROUP = 16
+_INDEXED_TILES = 250_000
 _GEOARROW = {
     "ARROW:extension:name": "geoarrow.wkb",
     "ARROW:extension:metadata": json.dumps({"crs": "EPSG:4326"}),
@@ -41,14 +42,21 @@ class GeoPackageWriter:
 
 
 class FlatGeobufWriter:
-    """FlatGeobuf with its packed spatial index; features lie in the order of the index."""
+    """FlatGeobuf with its packed spatial index; features lie in the order of the index.
+
+    GDAL sorts the index in memory, some 400 bytes a feature: very large runs go without it, so that memory stays
+    bounded.
+    """
 
     name = "FlatGeobuf"
+    suffixes: tuple[str, ...] = (".fgb",)
 
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
-        """Write the file; GDAL holds one index entry per feature until the end."""
-        count = _write(path, features, facts, driver="FlatGeobuf", layer_options={"TITLE": "rsccli"})
-        check_flatgeobuf(path, count)
+        """Write the file, with an index where the plan has at most 250,000 tiles."""
+        indexed = facts.tiles <= _INDEXED_TILES
+        options = {"TITLE": "rsccli", "SPATIAL_INDEX": "YES" if indexed else "NO"}
+        count = _write(path, features, facts, driver="FlatGeobuf", layer_options=options)
+        check_flatgeobuf(path, count, indexed)
 
 
 def _write(path: Path, features: Iterator[Feature], facts: RunFacts, **options: Any) -> int:  # noqa: ANN401
@@ -94,7 +102,7 @@ def check_geopackage(path: Path, count: int) -> None:
         raise OSError(errno.EIO, "the GeoPackage is incomplete, as on a full disk")
 
 
-def check_flatgeobuf(path: Path, count: int) -> None:
+def check_flatgeobuf(path: Path, count: int, indexed: bool = True) -> None:
     """Whether the file ends where its last feature ends: GDAL closes a full disk's file without an error.
 
     The layout (flatgeobuf.org): magic, header with its length, packed index of 40-byte nodes in groups of 16,
@@ -103,7 +111,7 @@ def check_flatgeobuf(path: Path, count: int) -> None:
     Raises:
         OSError: something is missing.
     """
-    nodes, level = count, count
+    nodes, level = (count, count) if indexed else (0, 0)
     while level:
         level = -(-level // _INDEX_GROUP)
         nodes += level
