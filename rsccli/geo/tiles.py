@@ -20,6 +20,9 @@ Edge = Literal["pad", "shift", "drop"]
 
 #: Side of a superblock in pixels: decoded once, warped tile by tile from memory.
 SUPERBLOCK_PX = 2048
+#: Pixels of a superblock over files in full-width strips: one row of tiles, as wide as the image where that fits.
+#: Two reader threads then read different strips; side by side both would decode the same ones.
+STRIPED_BLOCK_PX = 10 * 2**20
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def plan_tiles(
             "or a smaller --tile-size"
         )
     side = max(1, SUPERBLOCK_PX // stride)
-    block_rows, block_cols = (1, max(side * side, 1)) if striped else (side, side)
+    block_rows, block_cols = (1, max(1, STRIPED_BLOCK_PX // stride**2)) if striped else (side, side)
     plan = TilePlan(grid, tile_size, stride, edge, cols, rows, block_cols, block_rows)
     if aoi is None:
         return plan

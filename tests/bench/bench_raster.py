@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 STRIPED_CACHE_MB = 64
 LATENCY_MS = 40.0
 # Way to read, block rows: slow ones get less to do in the harder settings.
-STRIPED_WAYS = ("open+warp", "one-vrt", "engine", "engine-2")
-REMOTE_WAYS = ("open+warp", "one-vrt", "engine", "engine-2")
+STRIPED_WAYS = ("open+warp", "open+warp-post", "one-vrt", "one-vrt-post", "engine", "engine-2")
+REMOTE_WAYS = STRIPED_WAYS
 
 
 def child(arguments: argparse.Namespace) -> None:
@@ -173,7 +173,9 @@ def main() -> None:
         made = pair.make(striped=True)
         ways = tuple(w for w in STRIPED_WAYS if w in asked)
         title = f"Striped files (one row a strip), block cache {STRIPED_CACHE_MB} MB"
-        measure(title, str(made.pre), str(made.post), ways, arguments, cache_mb=STRIPED_CACHE_MB, max_tiles=74)
+        measure(
+            title, str(made.pre), str(made.post), ways, arguments, cache_mb=STRIPED_CACHE_MB, max_tiles=78, block_rows=4
+        )
     if arguments.only in (None, "remote"):
         from range_server import RangeServer
 
@@ -182,7 +184,7 @@ def main() -> None:
         with RangeServer(made.pre.parent, latency_ms=LATENCY_MS) as server:
             urls = server.url(made.pre.name), server.url(made.post.name)
             title = f"Remote files (HTTP server in another process, {LATENCY_MS:.0f} ms added latency)"
-            measure(title, *urls, ways, arguments, remote=1, max_tiles=74, block_rows=1)
+            measure(title, *urls, ways, arguments, remote=1, max_tiles=78, block_rows=1)
 
 
 if __name__ == "__main__":

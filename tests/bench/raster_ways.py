@@ -66,28 +66,25 @@ def open_and_warp(job: Job) -> Iterator[Aligned]:
         yield both[0][:3], both[1][:3], (both[0][3] > 0) & (both[1][3] > 0)
 
 
+def _plain_window(src: rasterio.DatasetReader, job: Job, col: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of a tile from a source that stands on the grid's lattice, padded, and where it has any."""
+    transform = job.tile_transform(col, row)
+    left, top = (round(v) for v in ~src.transform @ (transform.c, transform.f))
+    pixels = src.read(RGB, window=Window(left, top, job.size, job.size), boundless=True, fill_value=0)
+    inside = np.zeros((job.size, job.size), bool)
+    inside[max(0, -top) : src.height - top, max(0, -left) : src.width - left] = True
+    return pixels, inside
+
+
 def open_and_warp_post(job: Job) -> Iterator[Aligned]:
     """For every tile: open both, read pre by its plain window (the grid is pre's), warp post only."""
     for tile in job.tiles:
-        transform = job.tile_transform(tile.px_window.col, tile.px_window.row)
+        col, row = tile.px_window.col, tile.px_window.row
         with rasterio.open(job.pre) as src:
-            left, top = (round(v) for v in ~src.transform @ (transform.c, transform.f))
-            window = Window(left, top, job.size, job.size)
-            pre = src.read(RGB, window=window, boundless=True, fill_value=0)
-            inside = np.zeros((job.size, job.size), bool)
-            inside[max(0, -top) : src.height - top, max(0, -left) : src.width - left] = True
-        with (
-            rasterio.open(job.post) as src,
-            WarpedVRT(
-                src,
-                crs=job.grid.crs,
-                transform=transform,
-                width=job.size,
-                height=job.size,
-                resampling=Resampling.bilinear,
-                add_alpha=True,
-            ) as vrt,
-        ):
+            pre, inside = _plain_window(src, job, col, row)
+        options = {"crs": job.grid.crs, "transform": job.tile_transform(col, row), "width": job.size}
+        options |= {"height": job.size, "resampling": Resampling.bilinear, "add_alpha": True}
+        with rasterio.open(job.post) as src, WarpedVRT(src, **options) as vrt:
             post = vrt.read()
         yield pre, post[:3], inside & (post[3] > 0)
 
@@ -116,6 +113,19 @@ def one_vrt(job: Job) -> Iterator[Aligned]:
             window = Window(*tile.px_window)
             pre, post = pre_vrt.read(window=window), post_vrt.read(window=window)
             yield pre[:3], post[:3], (pre[3] > 0) & (post[3] > 0)
+
+
+def one_vrt_post(job: Job) -> Iterator[Aligned]:
+    """Open both once, plain windows of pre (the grid is pre's), one WarpedVRT of the whole grid over post."""
+    with (
+        rasterio.open(job.pre) as pre_src,
+        rasterio.open(job.post) as post_src,
+        _whole_vrt(post_src, job) as post_vrt,
+    ):
+        for tile in job.tiles:
+            pre, inside = _plain_window(pre_src, job, tile.px_window.col, tile.px_window.row)
+            post = post_vrt.read(window=Window(*tile.px_window))
+            yield pre, post[:3], inside & (post[3] > 0)
 
 
 def rioxarray_match(job: Job) -> Iterator[Aligned]:
@@ -205,6 +215,7 @@ WAYS: dict[str, tuple[str, Callable[..., Iterator[Aligned]], int]] = {
     "open+warp": ("open both + WarpedVRT per tile", open_and_warp, 1),
     "open+warp-post": ("open both per tile, plain read of pre, WarpedVRT of post", open_and_warp_post, 1),
     "one-vrt": ("one reused WarpedVRT per date, windowed", one_vrt, 1),
+    "one-vrt-post": ("one handle per date, plain reads of pre, one reused WarpedVRT of post", one_vrt_post, 1),
     "rioxarray-match": ("rioxarray, reproject_match per window", rioxarray_match, 1),
     "rioxarray-vrt": ("rioxarray over a WarpedVRT", rioxarray_vrt, 1),
     "engine": ("**rsccli, one thread**", engine, 1),
