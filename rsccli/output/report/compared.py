@@ -38,7 +38,7 @@ def pair_rows(facts: RunFacts) -> list[PairRow]:
         line("Acquired", numbers.moment(pre.datetime), numbers.moment(post.datetime)),
         line("Size", _size(pre), _size(post)),
         line("Pixels", _pixels(pre), _pixels(post)),
-        line("Coordinate system", numbers.crs_name(pre.crs), numbers.crs_name(post.crs)),
+        line("Coordinates", numbers.crs_name(pre.crs), numbers.crs_name(post.crs)),
         line("Brought to 8 bit", pre.lut, post.lut),
     ]
 

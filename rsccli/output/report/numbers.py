@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 _MONTHS = "January February March April May June July August September October November December".split()
-_NARROW = " "  # narrow no-break space
+_NARROW = "\u202f"  # narrow no-break space
 
 
 def count(number: int) -> str:
@@ -49,19 +49,24 @@ def moment(iso: str | None) -> str:
         parsed = datetime.fromisoformat(iso)
     except ValueError:
         return iso
-    day = f"{parsed.day} {_MONTHS[parsed.month - 1]} {parsed.year}"
+    day = _day(parsed)
     if "T" not in iso and " " not in iso:
         return day
     zone = ""
     if parsed.tzinfo is not None:
         parsed, zone = parsed.astimezone(UTC), " UTC"
-        day = f"{parsed.day} {_MONTHS[parsed.month - 1]} {parsed.year}"
+        day = _day(parsed)
     return f"{day}, {parsed:%H:%M}{zone}"
 
 
 def day(iso: str | None) -> str | None:
     """The day only, or None where there is no date."""
     return moment(iso).split(",")[0] if iso else None
+
+
+def _day(date: datetime) -> str:
+    # No-break spaces: a date is not torn over two lines.
+    return f"{date.day}\u00a0{_MONTHS[date.month - 1]}\u00a0{date.year}"
 
 
 def metres(value: float | None) -> str:
