@@ -170,7 +170,7 @@ def caption(
             show_envvar=False,
         ),
     ] = False,
-    cache_mb: flags.CacheMb = 128,
+    cache_mb: flags.CacheMb = 48,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,

@@ -57,7 +57,7 @@ def info(
     coregister: flags.Coregister = False,
     allow_same: flags.AllowSame = False,
     allow_upsampling: flags.AllowUpsampling = False,
-    cache_mb: flags.CacheMb = 128,
+    cache_mb: flags.CacheMb = 48,
     config: flags.Config = None,
 ) -> None:
     """Show what one raster is and how it would be read, or what would be done with a pair.

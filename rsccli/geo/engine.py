@@ -322,8 +322,6 @@ class PairAligner:
         """Every tile of a superblock, in order. Damage costs the tiles that it touches and no others."""
         GDAL_LOG.take()
         try:
-            if max(d.window_px(d.nodes(block.tiles)) for d in self._dates) > MAX_WINDOW_PX:
-                return [self._alone(tile) for tile in block.tiles]
             out: list[TileRead | TileFailure] = [TileRead(p) for p in self._pairs(block.tiles)]
         except RasterReadError:
             return [self._alone(tile) for tile in block.tiles]
@@ -359,6 +357,8 @@ class PairAligner:
         """Aligned values of both dates, (C, H, W) each, and joint validity; native values without lookup tables."""
         size = tiles[0].px_window.width
         nodes = [date.nodes(tiles) for date in self._dates]
+        if len(tiles) > 1 and max(d.window_px(n) for d, n in zip(self._dates, nodes, strict=True)) > MAX_WINDOW_PX:
+            return [found for tile in tiles for found in self.sample((tile,))]
         sources: list[SourceWindow | None] = [None, None]
         for i, date in enumerate(self._dates):
             sources[i] = date.fetch(nodes[i])
@@ -376,8 +376,8 @@ class PairAligner:
 
 def _three(pixels: Pixels | None, valid: Bool) -> npt.NDArray[np.uint8]:
     """uint8 (3, H, W), grey repeated, 0 where not valid."""
-    if pixels is None:
-        return np.zeros((3, *valid.shape), np.uint8)
+    if pixels is None or not valid.any():
+        return np.broadcast_to(np.zeros((), np.uint8), (3, *valid.shape))  # takes no memory
     if not valid.all():
         pixels = pixels * valid.astype(np.uint8)
     if pixels.shape[0] == 1:

@@ -52,7 +52,7 @@ class PairOptions:
     coregister: bool = False
     allow_same: bool = False
     allow_upsampling: bool = False
-    cache_mb: int = 128
+    cache_mb: int = 48
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,7 +129,7 @@ class RasterInfo:
         return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
 
 
-def gdal_options(cache_mb: int = 128) -> dict[str, Any]:
+def gdal_options(cache_mb: int = 48) -> dict[str, Any]:
     """GDAL settings for every read; pass to ``rasterio.Env`` in each thread that reads.
 
     ``GDAL_DISABLE_READDIR_ON_OPEN=TRUE`` lists no folder but still probes ``.msk``, ``.ovr`` and ``.aux.xml`` by
@@ -163,7 +163,9 @@ def raster_errors(path: str, doing: str) -> Iterator[None]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
     except (RasterioError, CPLE_BaseError, ValueError, MemoryError, OverflowError, IndexError) as error:
-        raise InputError(f"{path}: cannot {doing}: {str(error) or type(error).__name__}") from error
+        # "Read failed. See previous exception for details." is about another one, which holds what GDAL said.
+        told = error.__cause__ if "previous exception" in str(error) and error.__cause__ is not None else error
+        raise InputError(f"{path}: cannot {doing}: {str(told) or type(told).__name__}") from told
 
 
 def open_dataset(path: str, **options: Any) -> rasterio.DatasetReader:  # noqa: ANN401 - passed to rasterio
