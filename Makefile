@@ -16,8 +16,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-dev test test-slow lint docs picture clean \
-	bench bench-raster bench-caption bench-memory bench-start bench-output
+.PHONY: help demo install install-dev test test-slow lint docs picture clean bench
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -83,22 +82,21 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-bench: bench-start bench-raster bench-caption bench-memory bench-output  ## Every benchmark, one after another
+BENCHES := start raster caption memory output captioner
 
-bench-raster: $(VENV)/.installed-bench  ## Raster engine against other ways to read aligned tiles
-	@$(PY) tests/bench/bench_raster.py $(BENCH_ARGS)
+bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
-bench-caption: $(VENV)/.installed-bench  ## Whole caption run against a plain script
-	@$(PY) tests/bench/bench_caption.py $(BENCH_ARGS)
+# A quiet machine, please: what runs beside a benchmark is measured with it.
+bench-%: $(VENV)/.installed-bench
+	@mkdir -p $(OUT)/bench
+	@$(PY) tests/bench/bench_$*.py $(BENCH_ARGS) > $(OUT)/bench/$*.md && cat $(OUT)/bench/$*.md && echo
 
-bench-memory: $(VENV)/.installed-bench  ## Peak memory from 2k to 100k pixels a side
-	@$(PY) tests/bench/bench_memory.py $(BENCH_ARGS)
-
-bench-start: $(VENV)/.installed-bench  ## Time to --help and to the first caption
-	@$(PY) tests/bench/bench_start.py $(BENCH_ARGS)
-
-bench-output: $(VENV)/.installed-bench  ## Writers: features a second and peak memory
-	@$(PY) tests/bench/bench_output.py $(BENCH_ARGS)
+bench-raster:    ## Raster engine against other ways to read aligned tiles
+bench-caption:   ## Whole caption run against a plain script
+bench-memory:    ## Peak memory from 2k to 100k pixels a side
+bench-start:     ## Time to --help and to the first caption
+bench-output:    ## Writers and readers: features a second and peak memory
+bench-captioner: ## The captioner alone, by batch size and threads
 
 clean:  ## Remove outputs and caches (the environment stays)
 	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

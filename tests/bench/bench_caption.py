@@ -123,7 +123,7 @@ def main() -> None:
         ]
         for way, costs in told.items()
     ]
-    common.say("### A whole run: `rsccli caption` against a plain script\n")
+    common.say("## A whole run: `rsccli caption` against a plain script\n")
     common.say(
         f"{common.machine()}. Synthetic pair of {arguments.side} px a side, {tiles} tiles of 256 px, half of them "
         "changed; bundled captioner on the CPU; from the start of the process to the written file.\n"

@@ -110,7 +110,7 @@ def main() -> None:
             empty = statuses.get("nodata", 0)
             rows.append([what, f"{tiles}", f"{tiles - empty}", f"{cost.wall_s:.0f}", f"{cost.peak_mb:.0f}"])
             common.note(f"{size}: {cost.peak_mb:.0f} MB, {cost.wall_s:.0f} s, {statuses}")
-    common.say("### Peak memory of a whole `rsccli caption`\n")
+    common.say("## Peak memory of a whole `rsccli caption`\n")
     common.say(f"{common.machine()}. Bundled captioner on the CPU, defaults, GeoJSONSeq with report.\n")
     common.say(common.table(["pair", "tiles", "with imagery", "seconds", "peak MB"], rows))
     late = [peak for size, peak in peaks.items() if size != "2k"]

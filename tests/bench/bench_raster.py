@@ -160,7 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.child:
         return child(arguments)
-    common.say("### Raster engine: aligned tile pairs a second\n")
+    common.say("## Raster engine: aligned tile pairs a second\n")
     common.say(
         f"{common.machine()}. Synthetic pair: {pair.__doc__.splitlines()[2]} Tiles of {arguments.tile_size} px, "
     )

@@ -60,7 +60,7 @@ def main() -> None:
         ]
         for name, seconds in told.items()
     ]
-    common.say("### Time to start\n")
+    common.say("## Time to start\n")
     common.say(f"{common.machine()}. Median of {repeat} (range), seconds, files in the page cache.\n")
     common.say(common.table(["what", "seconds", "asked for at most", "kept"], rows))
 
