@@ -20,6 +20,7 @@ from rsccli.datasets.grammar import (
     sentence,
     vocabulary,
 )
+from rsccli.models.small.export import UNCHANGED_TEXT
 from rsccli.models.small.facts import KEYWORDS, NOWHERE, PLACES, Facts
 
 MANY = [(seed, random_facts(np.random.default_rng(seed))) for seed in range(3000)]
@@ -80,3 +81,7 @@ def test_no_sentence_is_one_of_levir_cc(shared: Path):
     theirs = {" ".join(re.findall(r"\w+", t.lower())) for split in splits.values() for ts in split.values() for t in ts}
     ours = {sentence(np.random.default_rng(seed), facts) for seed, facts in MANY} | set(NOTHING)
     assert not {" ".join(re.findall(r"\w+", text.lower())) for text in ours} & theirs
+
+
+def test_what_bundles_say_of_unchanged_tiles_is_a_sentence_of_the_grammar():
+    assert UNCHANGED_TEXT in NOTHING

@@ -27,6 +27,8 @@ FORMAT = "rsccli-bundle/1"
 MAX_NEW_TOKENS = 48
 MEAN = (0.42, 0.43, 0.40)
 STD = (0.20, 0.18, 0.17)
+# Said of unchanged tiles without running the decoder, which would only choose among ways of saying it.
+UNCHANGED_TEXT = "No lasting change can be seen between the two dates."
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,7 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             "keywords": list(calibration.keywords),
             "mask": calibration.mask,
         },
+        "unchanged_text": UNCHANGED_TEXT,
         "prompts": {"naive": ""},
         "dtype": "fp32",
         "opset": OPSET,
