@@ -37,7 +37,14 @@ class GeoPackageWriter:
     def write(self, path: Path, features: Iterator[Feature], facts: RunFacts, date: str) -> None:
         """Write the layer; ``date`` stands where the format demands a date of the last change."""
         with _gdal_option("OGR_CURRENT_DATE", date):
-            count = _write(path, features, facts, driver="GPKG", layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"})
+            count = _write(
+                path,
+                features,
+                facts,
+                driver="GPKG",
+                layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"},
+                dataset_options={"VERSION": "1.3"},  # 1.4 makes GDAL before 3.7 (QGIS 3.22) warn
+            )
         check_geopackage(path, count)
 
 
