@@ -262,7 +262,9 @@ def _header(path: str, options: RasterOptions, info: RasterInfo | None, refusal:
     with rasterio.Env(**gdal_options()), open_dataset(path) as ds, raster_errors(path, "read the header of"):
         local = local_path(path)
         rows, cols = ds.block_shapes[0] if ds.count else (0, 0)
-        interleave = ds.interleaving.value.lower() if ds.interleaving else None
+        # The tags, as rasterio's own properties know only some of the values.
+        structure = ds.tags(ns="IMAGE_STRUCTURE")
+        interleave = str(structure.get("INTERLEAVE", "")).lower() or None
         depth = ds.count if interleave == "pixel" else 1
         item = np.dtype(ds.dtypes[0]).itemsize if ds.count and ds.dtypes[0] != "complex_int16" else 4
         nodata = options.nodata if options.nodata is not None else (ds.nodatavals[0] if ds.count else None)
@@ -286,7 +288,7 @@ def _header(path: str, options: RasterOptions, info: RasterInfo | None, refusal:
             block_px=(cols, rows),
             layout="striped" if cols >= ds.width else "tiled",
             block_bytes=rows * cols * item * depth,
-            compression=ds.compression.value if ds.compression else None,
+            compression=structure.get("COMPRESSION"),
             interleave=interleave,
             overviews=tuple(ds.overviews(1)) if ds.count else (),
             datetime=info.datetime if info else None,

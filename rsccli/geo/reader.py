@@ -24,6 +24,8 @@ from rsccli.types import Bool, PxWindow
 
 #: Values that OpenCV warps as they are; others become float32.
 NATIVE = ("uint8", "uint16", "int16", "float32")
+#: Source pixels that are decimated at once.
+MAX_DECIMATED_PX = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class RasterReader:
         self.info = info
         self._levels: dict[int | None, rasterio.DatasetReader] = {}
         self._palette = np.array(info.palette, np.uint8) if info.palette else None
+        #: Whether a block without an offset was never written; None until one was tried. See ``_is_hole``.
+        self._index_whole: bool | None = None
 
     def __enter__(self) -> RasterReader:
         return self
@@ -138,7 +142,26 @@ class RasterReader:
         row1 = min(ds.height, math.ceil((window.row + window.height) / scale_y / factor_y) * factor_y)
         if col1 <= col0 or row1 <= row0:
             return None
-        missing = self._missing(ds, col0, row0, col1, row1) if self.info.sparse_aware and level is None else None
+        box = (col0, row0, col1, row1)
+        if factor_x == factor_y == 1 or (col1 - col0) * (row1 - row0) <= MAX_DECIMATED_PX:
+            part = self._part(ds, level, box, factor_x, factor_y)
+        else:
+            part = self._in_parts(ds, level, box, factor_x, factor_y)
+        if part is None:
+            return None
+        return SourceWindow(*part, col0 * scale_x, row0 * scale_y, factor_x * scale_x, factor_y * scale_y)
+
+    def _part(
+        self,
+        ds: rasterio.DatasetReader,
+        level: int | None,
+        box: tuple[int, int, int, int],
+        factor_x: int,
+        factor_y: int,
+    ) -> tuple[npt.NDArray[Any], Bool | None] | None:
+        """Pixels of a box (left, top, right, bottom of this level), decimated; None where none was ever written."""
+        col0, row0, col1, row1 = box
+        missing = self._missing(ds, *box) if self.info.sparse_aware and level is None else None
         if missing is not None and missing.all():
             return None
         values, valid = self._pixels(ds, Window(col0, row0, col1 - col0, row1 - row0))
@@ -148,7 +171,42 @@ class RasterReader:
             values *= valid.astype(values.dtype)
         if factor_x > 1 or factor_y > 1:
             values, valid = _area(values, valid, factor_x, factor_y)
-        return SourceWindow(values, valid, col0 * scale_x, row0 * scale_y, factor_x * scale_x, factor_y * scale_y)
+        return values, valid
+
+    def _in_parts(
+        self,
+        ds: rasterio.DatasetReader,
+        level: int | None,
+        box: tuple[int, int, int, int],
+        factor_x: int,
+        factor_y: int,
+    ) -> tuple[npt.NDArray[Any], Bool | None] | None:
+        """The same in parts: a coarse grid over a fine image without overviews spans more than fits in memory."""
+        col0, row0, col1, row1 = box
+        side = math.isqrt(MAX_DECIMATED_PX)
+        wide = col1 - col0 if ds.block_shapes[0][1] >= ds.width else min(side, col1 - col0)
+        high = max(1, MAX_DECIMATED_PX // wide)
+        # Whole cells, so that parts fit together.
+        wide, high = max(1, wide // factor_x) * factor_x, max(1, high // factor_y) * factor_y
+        shape = (math.ceil((row1 - row0) / factor_y), math.ceil((col1 - col0) / factor_x))
+        values: npt.NDArray[Any] | None = None
+        valid = np.zeros(shape, bool)
+        for top in range(row0, row1, high):
+            for left in range(col0, col1, wide):
+                part = self._part(
+                    ds, level, (left, top, min(left + wide, col1), min(top + high, row1)), factor_x, factor_y
+                )
+                if part is None:
+                    continue
+                if values is None:
+                    values = np.zeros((part[0].shape[0], *shape), part[0].dtype)
+                at = (slice((top - row0) // factor_y, None), slice((left - col0) // factor_x, None))
+                rows, cols = part[0].shape[1:]
+                values[:, at[0], at[1]][:, :rows, :cols] = part[0]
+                valid[at][:rows, :cols] = True if part[1] is None else part[1]
+        if values is None:
+            return None
+        return values, None if valid.all() else valid
 
     def exists(self, window: PxWindow) -> bool:
         """Whether any block of a window was ever written; cheap, reads no pixels."""
@@ -162,10 +220,29 @@ class RasterReader:
         rows, cols = info.block
         ds = self._dataset()
         return any(
-            ds.get_tag_item(f"BLOCK_OFFSET_{i}_{j}", "TIFF", bidx=info.bands[0]) is not None
+            not self._is_hole(ds, i, j)
             for j in range(row0 // rows, (row1 - 1) // rows + 1)
             for i in range(col0 // cols, (col1 - 1) // cols + 1)
         )
+
+    def _is_hole(self, ds: rasterio.DatasetReader, i: int, j: int) -> bool:
+        """Whether a block (column i, row j) was never written.
+
+        A file that is cut before its block index has no offsets either. So the first block without one is read: a
+        hole gives fill, a broken index raises, and then every block is read, to fail where it must.
+        """
+        band = self.info.bands[0]
+        if self._index_whole is False or ds.get_tag_item(f"BLOCK_OFFSET_{i}_{j}", "TIFF", bidx=band) is not None:
+            return False
+        if self._index_whole is None:
+            rows, cols = ds.block_shapes[0]
+            try:
+                with raster_errors(self.info.path, "read"):
+                    ds.read(band, window=Window(i * cols, j * rows, 1, 1))
+                self._index_whole = True
+            except InputError:
+                self._index_whole = False
+        return self._index_whole
 
     def _overview(self, factor: int) -> tuple[int | None, int]:
         fitting = [(f, i) for i, f in enumerate(self.info.overviews) if 1 < f <= factor]
@@ -180,7 +257,7 @@ class RasterReader:
         holes = None
         for j in range(row0 // rows, (row1 - 1) // rows + 1):
             for i in range(col0 // cols, (col1 - 1) // cols + 1):
-                if ds.get_tag_item(f"BLOCK_OFFSET_{i}_{j}", "TIFF", bidx=self.info.bands[0]) is None:
+                if self._is_hole(ds, i, j):
                     if holes is None:
                         holes = np.zeros((row1 - row0, col1 - col0), bool)
                     holes[

@@ -192,6 +192,27 @@ def test_options_from_the_environment_and_usage_errors(raster_factory: Make) -> 
 
 
 @pytest.mark.shared
+def test_odd_files_are_told_or_refused(shared: Path) -> None:
+    """In one process: every file gives facts, or an error that says why there are none."""
+    from rsccli.cli.info import _json, _lines, _raster_rows
+    from rsccli.errors import InputError
+    from rsccli.geo.inspect import inspect_raster
+
+    files = sorted((shared / "odd_tiffs").glob("*.tif"))
+    told = 0
+    for path in files:
+        try:
+            facts, refusal = inspect_raster(str(path))
+        except InputError as error:
+            assert path.name in str(error)
+            continue
+        told += 1
+        assert (facts.refused is None) == (refusal is None)
+        assert _lines(_raster_rows(facts)) and json.loads(_json(facts))["path"] == str(path)
+    assert told >= 46
+
+
+@pytest.mark.shared
 def test_real_pairs(shared: Path) -> None:
     prairie = sorted((shared / "prairie").glob("*.tif"))
     facts = document(prairie[0], prairie[2], "--bands", "1,2,3")

@@ -106,6 +106,19 @@ def test_a_finer_post_is_averaged_and_stays_aligned(pre: Path, raster_factory: M
     assert max(overviews.offsets_px(PATTERN).values()) < 0.01
 
 
+@pytest.mark.parametrize("blocksize", [128, None])
+def test_a_coarse_grid_over_a_fine_image_is_read_in_parts(
+    raster_factory: Make, monkeypatch: pytest.MonkeyPatch, blocksize: int | None
+) -> None:
+    fine = {"bounds": OFF, "size": (320 * 4 + 6, 288 * 4 + 2), "blocksize": blocksize, "nodata": 0}
+    pre, post = raster_factory("pre.tif"), raster_factory("post.tif", **fine)
+    once = see(pre, post)
+    monkeypatch.setattr("rsccli.geo.reader.MAX_DECIMATED_PX", 200 * 200)
+    parts = see(pre, post)
+    np.testing.assert_array_equal(once.post, parts.post)
+    np.testing.assert_array_equal(once.valid, parts.valid)
+
+
 def test_a_finer_post_does_not_alias(pre: Path, raster_factory: Make) -> None:
     """A checkerboard of pixels seen four times coarser is plain grey, not a moiré."""
     rows, cols = np.indices((288 * 4, 320 * 4))
