@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, cast
 
-import orjson
 from affine import Affine
 
 from rsccli.errors import InputError
+from rsccli.output.text import json_bytes
 from rsccli.types import Grid, InputFacts, Registration, RunFacts
 
 JsonDict = dict[str, Any]
@@ -59,7 +59,7 @@ def facts_from_json(value: object, where: str) -> RunFacts:
 
 def facts_to_bytes(facts: RunFacts) -> bytes:
     """The facts as one line of JSON."""
-    return orjson.dumps(facts_to_json(facts))
+    return json_bytes(facts_to_json(facts))
 
 
 def _plain(value: RunFacts | InputFacts | Registration) -> JsonDict:

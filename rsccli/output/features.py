@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from rsccli.geo.footprint import BBox, Ring, footprints
+from rsccli.output.text import storable
 from rsccli.types import RunFacts, Status, Tile, TileRecord
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ def build_features(results: Iterable[tuple[TileRecord, Tile]], facts: RunFacts) 
                 polygons=place.polygons,
                 bbox=place.bbox,
                 status=record.status,
-                caption=record.caption,
+                caption=_text(record.caption),
                 change_score=_rounded(record.change_score, 4),
                 logprob=_rounded(record.logprob, 4),
                 # The joined property separates with semicolons.
-                keywords=tuple(word.replace(";", ",").strip() for word in record.keywords),
+                keywords=tuple(storable(word).replace(";", ",").strip() for word in record.keywords),
                 changed_area_m2=_rounded(record.changed_area_m2, 2),
                 changed_fraction=_rounded(record.changed_fraction, 6),
                 valid_fraction=round(record.valid_fraction, 6),
@@ -115,7 +116,7 @@ def build_features(results: Iterable[tuple[TileRecord, Tile]], facts: RunFacts) 
                 post_datetime=facts.post.datetime,
                 model=facts.model,
                 model_revision=facts.model_revision,
-                reason=record.reason,
+                reason=_text(record.reason),
             )
 
 
@@ -180,6 +181,10 @@ def as_geojson(feature: Feature) -> geojson.Feature:
 
 def _lists(value: object) -> object:
     return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable(value)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

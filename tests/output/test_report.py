@@ -186,7 +186,6 @@ def test_markdown_keeps_its_own_markup_only(summary: Summary, facts: RunFacts) -
 
 @pytest.mark.parametrize("start", ["# heading", "- item", "1. item", "12) item", "+ item", "> quote"])
 def test_markdown_texts_cannot_begin_a_block(summary: Summary, facts: RunFacts, start: str) -> None:
-    text = render_report("md", summary, replace(facts, radiometry="x")).decode()
     text = render_report("md", replace(summary, limits=(start,)), facts).decode()
     line = next(line for line in text.splitlines() if line.startswith("- ") and start.split()[-1] in line)
     assert not re.match(r"- ([#>+-]|\d+[.)]) ", line)
@@ -257,6 +256,18 @@ def test_areas(value: float | None, text: str) -> None:
 
 def _plain(text: str) -> str:
     return text.replace("\u202f", " ").replace("\u00a0", " ")
+
+
+def test_lengths() -> None:
+    assert [_plain(numbers.metres(v)) for v in (0.6, 153.6, 999.4, 1280.0, 25_344.0, 2_000_000.0, None)] == [
+        "0.6 m",
+        "154 m",
+        "999 m",
+        "1.28 km",
+        "25.3 km",
+        "2 000 km",
+        "unknown",
+    ]
 
 
 def test_dates_and_places() -> None:

@@ -6,14 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import orjson
-
 from rsccli.output.facts import facts_to_json
 from rsccli.output.paths import sidecar
 from rsccli.output.report.html import render_html
 from rsccli.output.report.markdown import render_markdown
 from rsccli.output.report.thumbnails import Thumbnails
 from rsccli.output.summary import Summary
+from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
 from rsccli.types import RunFacts
 
@@ -30,15 +29,15 @@ def render_report(form: Form, summary: Summary, facts: RunFacts | None, thumbnai
         thumbnails: pre and post pixels, uint8 (3, H, W), by tile id; tiles without them go without.
     """
     if form == "html":
-        return render_html(summary, facts, thumbnails or {}).encode()
+        return render_html(summary, facts, thumbnails or {}).encode("utf-8", "replace")
     if form == "md":
-        return render_markdown(summary, facts).encode()
+        return render_markdown(summary, facts).encode("utf-8", "replace")
     found = {field.name: getattr(summary, field.name) for field in fields(summary)}
     content = {
         "facts": None if facts is None else facts_to_json(facts),
         "summary": {**found, "by_status": dict(summary.by_status), "keywords": dict(summary.keywords)},
     }
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(content, indent=True)
 
 
 def report_paths(output: Path) -> dict[Form, Path]:

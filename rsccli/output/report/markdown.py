@@ -11,7 +11,7 @@ from rsccli.output.report.words import STATUS_WORDS, headline, lead, ranked_titl
 from rsccli.output.summary import RankedTile, Summary
 from rsccli.types import RunFacts
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~!])|^([#+-]|\d+(?=[.)]))")
+_SPECIAL = re.compile(r"[\\`*_\[\]|~!]")
 
 
 def render_markdown(summary: Summary, facts: RunFacts | None) -> str:
@@ -57,21 +57,22 @@ def _ranked(place: int, tile: RankedTile) -> str:
     score = "no score" if tile.change_score is None else f"score {tile.change_score:.2f}"
     facts = f"{score}, {numbers.area(tile.changed_area_m2)}, {numbers.place(tile.lonlat)}"
     words = f"; {_text(', '.join(tile.keywords))}" if tile.keywords else ""
-    return f"{place}. {_text(tile.caption)} [{tile.tile_id}] ({facts}{words})"
+    return f"{place}. {_item(tile.caption)} [{tile.tile_id}] ({facts}{words})"
 
 
 def _list(title: str, items: Iterable[str]) -> list[str]:
-    lines = [f"- {_text(item)}" for item in items]
+    lines = [f"- {_item(item)}" for item in items]
     return [f"## {title}", "", *lines, ""] if lines else []
 
 
 def _text(value: str) -> str:
-    """Any text as plain words: on one line, markup escaped."""
-    flat = " ".join(value.split())
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(_escape, flat)
+    """Any text as plain words within a line: on one line, markup escaped."""
+    flat = " ".join(value.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\g<0>", flat)
 
 
-def _escape(found: re.Match[str]) -> str:
-    # "1. text" would begin a list: its full stop is escaped, not its digit.
-    return found[0] + "\\" if found[0].isdigit() else "\\" + found[0]
+def _item(value: str) -> str:
+    """The same at the start of a list item, where "1. text" or "# text" would begin another block."""
+    text = _text(value)
+    text = re.sub(r"^(\d+)(?=[.)])", r"\1\\", text)
+    return "\\" + text if text.startswith(("#", "+", "-")) else text

@@ -70,8 +70,12 @@ def _day(date: datetime) -> str:
 
 
 def metres(value: float | None) -> str:
-    """A length in metres with three significant digits."""
-    return "unknown" if value is None else f"{value:.3g}{_NARROW}m"
+    """A length with three significant digits, in metres or kilometres."""
+    if value is None:
+        return "unknown"
+    if abs(value) >= 999.5:
+        return f"{value / 1000:.3g}{_NARROW}km" if abs(value) < 999_500 else f"{count(round(value / 1000))}{_NARROW}km"
+    return f"{value:.3g}{_NARROW}m"
 
 
 def crs_name(crs: str) -> str:

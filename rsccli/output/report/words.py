@@ -40,9 +40,10 @@ def lead(summary: Summary) -> str:
             )
     text += "."
     if unsure:
-        text += f" In {numbers.count(unsure)} more the captioner is unsure."
+        text += f" The captioner is unsure about {numbers.count(unsure)}{' more' if changed else ''}."
     if summary.failed_total:
-        text += f" {numbers.count(summary.failed_total)} tiles failed and are listed below."
+        failed = summary.failed_total
+        text += f" {numbers.count(failed)} {'tile' if failed == 1 else 'tiles'} failed."
     return text
 
 
