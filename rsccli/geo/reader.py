@@ -18,7 +18,6 @@ import rasterio
 from rasterio.windows import Window
 
 from rsccli.errors import InputError, RasterReadError
-from rsccli.geo.geometry import AffineGeometry
 from rsccli.geo.raster import RasterInfo, open_dataset, raster_errors
 from rsccli.types import Bool, PxWindow
 
@@ -342,9 +341,3 @@ def _area(
         out = np.clip(np.rint(out), limits.min, limits.max)
     out = np.where(ok, out, 0).astype(values.dtype)
     return out, None if ok.all() else ok
-
-
-def is_plain_north_up(info: RasterInfo) -> bool:
-    """Whether rows run south and columns east, without rotation or shear."""
-    g = info.geometry
-    return isinstance(g, AffineGeometry) and g.is_axis_aligned and g.transform.a > 0 and g.transform.e < 0
