@@ -124,14 +124,17 @@ class SourceAligner:
         span = self._span(nodes)
         return 0.0 if span is None else span.width * span.height / (self._step[0] * self._step[1])
 
-    def may_hold(self, tile: Tile) -> bool:
-        """Whether this date may have data in a tile; from the header alone."""
-        left, top, size, _ = tile.px_window
+    def may_hold(self, tiles: Sequence[Tile]) -> list[bool]:
+        """Whether this date may have data in each of these tiles; from the header alone."""
+        size = tiles[0].px_window.width
         # The middle of the tile: its outermost pixels may touch a block of a neighbour.
-        steps = np.array([0.1, 0.5, 0.9]) * size
-        cols, rows = np.meshgrid(left + steps, top + steps)
-        window = self._span(np.stack(self._mapping.to_source(cols, rows)))
-        return window is not None and self._reader.exists(window)
+        x, y = np.meshgrid([0.1 * size, 0.5 * size, 0.9 * size], [0.1 * size, 0.5 * size, 0.9 * size])
+        cols = np.array([t.px_window.col for t in tiles])[:, None, None] + x
+        rows = np.array([t.px_window.row for t in tiles])[:, None, None] + y
+        us, vs = self._mapping.to_source(cols.ravel(), rows.ravel())
+        places = np.stack([us.reshape(cols.shape), vs.reshape(cols.shape)], axis=1)
+        windows = [self._span(place) for place in places]
+        return [window is not None and self._reader.exists(window) for window in windows]
 
     def cut(self, source: SourceWindow | None, nodes: F64, size: int) -> tuple[Pixels | None, Bool]:
         """One tile (C, size, size) and its validity (size, size); pixels are None where nothing is valid."""
@@ -349,9 +352,13 @@ class PairAligner:
             for tile, pre, post, valid in self.sample(tiles)
         ]
 
-    def may_hold(self, tile: Tile) -> bool:
-        """Whether both dates may have data in a tile; reads no pixels."""
-        return all(date.may_hold(tile) for date in self._dates)
+    def may_hold(self, tiles: Sequence[Tile]) -> list[Tile]:
+        """Those tiles in which both dates may have data; reads no pixels."""
+        for date in self._dates:
+            tiles = [tile for tile, holds in zip(tiles, date.may_hold(tiles), strict=True) if holds]
+            if not tiles:
+                break
+        return list(tiles)
 
     def sample(self, tiles: Sequence[Tile]) -> list[tuple[Tile, Pixels | None, Pixels | None, Bool]]:
         """Aligned values of both dates, (C, H, W) each, and joint validity; native values without lookup tables."""

@@ -7,6 +7,7 @@ tag declares. The windows are chosen by the plan alone, so the same inputs alway
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,12 @@ def _windows(aligner: PairAligner, grid: Grid, side: int) -> list[_Sample]:
     fits = min(grid.width, grid.height) >= side
     plan = plan_tiles(grid, side, stride=side // 2 if crowded else side, edge="drop" if fits else "pad")
     order = np.random.default_rng(0).permutation(plan.rows * plan.cols)[:MAX_CONSIDERED]
+    tiles = [plan.tile(*divmod(int(index), plan.cols)) for index in order]
+    # A few at a time: dense images need only the first ones, sparse ones thousands.
+    candidates = chain.from_iterable(aligner.may_hold(tiles[i : i + 64]) for i in range(0, len(tiles), 64))
     found: list[_Sample] = []
     decoded = 0
-    for index in order:
-        tile = plan.tile(*divmod(int(index), plan.cols))
-        if not aligner.may_hold(tile):
-            continue
+    for tile in candidates:
         decoded += 1
         try:
             ((_, pre, post, valid),) = aligner.sample((tile,))
