@@ -21,6 +21,7 @@ import numpy as np
 import orjson
 
 from rsccli.errors import JournalMismatchError, OutputError
+from rsccli.output.text import json_bytes
 from rsccli.run.spec import RunSpec, differences
 from rsccli.types import TileRecord
 
@@ -60,7 +61,7 @@ class Journal:
                 self._file.truncate(0)
                 os.lseek(self._file.fileno(), 0, os.SEEK_SET)
                 head = {"rsccli_journal": FORMAT, "hash": spec.hash, "spec": spec.to_dict()}
-                self._write([orjson.dumps(head)], sync=True)
+                self._write([json_bytes(head)], sync=True)
         except BaseException:
             self._file.close()
             raise
@@ -133,7 +134,7 @@ class Journal:
         Raises:
             OutputError: the disk is full or the folder is gone; what was committed before stays usable.
         """
-        lines = [orjson.dumps(asdict(record)) for record in records]
+        lines = [json_bytes(asdict(record)) for record in records]
         lines.append(orjson.dumps({"commit": [block, batch]}))
         self._write(lines)
         self.done = (block, batch)

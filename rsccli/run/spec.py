@@ -16,6 +16,7 @@ from rsccli import __version__
 from rsccli.geo.pair import PreparedPair
 from rsccli.geo.raster import RasterInfo
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.output.text import json_bytes
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON gives it back: lists for tuples."""
-        loaded: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self), option=orjson.OPT_SERIALIZE_NUMPY))
+        loaded: dict[str, Any] = orjson.loads(json_bytes(asdict(self)))
         return loaded
 
     @property
@@ -95,7 +96,7 @@ def make_spec(
         post=_source(pair.post, luts.post.to_json()),
         plan=PlanSpec(
             crs=grid.crs,
-            transform=tuple(grid.transform)[:6],
+            transform=tuple(float(v) for v in tuple(grid.transform)[:6]),
             size_px=(grid.width, grid.height),
             tile_size=plan.tile_size,
             stride=plan.stride,
