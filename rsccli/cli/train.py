@@ -85,6 +85,15 @@ def train(
             rich_help_panel=SCHEDULE,
         ),
     ] = 260,
+    polish_steps: Annotated[
+        int,
+        typer.Option(
+            envvar="RSCCLI_POLISH_STEPS",
+            min=0,
+            help="With --export: steps in which the decoder alone learns to say the facts that it is told.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 800,
     threads: Annotated[
         int, typer.Option(envvar="RSCCLI_THREADS", min=1, help="Threads of the network.", rich_help_panel=SCHEDULE)
     ] = 1,
@@ -149,7 +158,7 @@ def train(
         raise UsageProblem(f"{export} exists already; add --overwrite, or name another folder with --export")
     # torch takes seconds to import: not before the options are known to be good.
     from rsccli.training.bundle import export_run
-    from rsccli.training.loop import Trainer, TrainSpec, best_checkpoint
+    from rsccli.training.loop import Trainer, TrainSpec, best_checkpoint, say_on_stderr
 
     Trainer(
         TrainSpec(
@@ -169,7 +178,15 @@ def train(
     if export is None:
         typer.echo(str(best_checkpoint(output)))
         return
-    done = export_run(data, output, export, development_pairs=development_pairs, overwrite=overwrite)
+    done = export_run(
+        data,
+        output,
+        export,
+        development_pairs=development_pairs,
+        polish_steps=polish_steps,
+        overwrite=overwrite,
+        say=say_on_stderr,
+    )
     print(f"exported {done.checkpoint}: {done.development.as_dict()}", file=sys.stderr)
     typer.echo(str(done.folder))
 

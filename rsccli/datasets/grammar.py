@@ -209,7 +209,7 @@ def random_facts(rng: np.random.Generator) -> Facts:
     status = int(rng.choice(3, p=[0.15, 0.25, 0.6]))
     if status == UNCHANGED:
         return Facts(UNCHANGED)
-    number = int(rng.choice(4, p=[0.1, 0.45, 0.3, 0.15]))
+    number = int(rng.choice(4, p=[0.08, 0.32, 0.3, 0.3]))
     keywords = tuple(sorted(int(k) for k in rng.choice(len(KEYWORDS), number, replace=False)))
     if rng.random() < 0.1:
         return Facts(status, keywords)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -68,7 +69,8 @@ class Progress:
     seconds: float = 0.0
 
 
-def _say(text: str) -> None:
+def say_on_stderr(text: str) -> None:
+    """One line of progress."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -76,7 +78,7 @@ def _say(text: str) -> None:
 class Trainer:
     """One run: made from a spec, continued from its folder where that holds a checkpoint."""
 
-    def __init__(self, spec: TrainSpec, say: Callable[[str], None] = _say) -> None:
+    def __init__(self, spec: TrainSpec, say: Callable[[str], None] = say_on_stderr) -> None:
         if (spec.minutes is None) == (spec.pairs is None):
             raise ValueError("a schedule needs either minutes or pairs")
         self.spec, self._say = spec, say
@@ -114,10 +116,11 @@ class Trainer:
         held_out = read_held_out(spec.data, "development", spec.development_pairs)
         dataset = GeneratedDataset(spec.data, spec.seed, self.tokenizer.to_str(), spec.batch_size)
         saved = noted = time.monotonic()
+        recent: list[tuple[float, ...]] = []
         # Closing ends the worker processes before the interpreter does.
         with contextlib.closing(batches(dataset, self.progress.step, spec.workers)) as stream:
             while self.done < 1.0:
-                losses = self._step(batch := next(stream))
+                recent.append(self._step(batch := next(stream)))
                 now = time.monotonic()
                 # Waiting for the generator counts, time spent on development pairs does not.
                 self.progress.seconds += now - noted
@@ -125,7 +128,8 @@ class Trainer:
                 self.progress.step += 1
                 self.progress.pairs += batch.pre.shape[0]
                 if self.progress.step % 50 == 0:
-                    self._say(self._line(losses))
+                    self._say(self._line(recent))
+                    recent.clear()
                 if now - saved > 60.0 * spec.checkpoint_minutes:
                     self._keep(held_out)
                     saved = noted = time.monotonic()
@@ -154,7 +158,8 @@ class Trainer:
                 mine.lerp_(theirs, 1.0 - decay)
         return tuple(float(loss.detach()) for loss in losses)
 
-    def _line(self, losses: tuple[float, ...]) -> str:
+    def _line(self, recent: list[tuple[float, ...]]) -> str:
+        losses = np.mean(recent, axis=0)
         names = ("change", "keywords", "mask", "sentence")
         parts = " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=True))
         speed = self.progress.pairs / max(self.progress.seconds, 1e-9)
@@ -172,13 +177,13 @@ class Trainer:
             "choice": figures.choice,
         }
         folder = self.spec.output
-        _save({**common, "average": self.average.state_dict()}, folder / f"step_{self.progress.step:07d}.pt")
+        save_state({**common, "average": self.average.state_dict()}, folder / f"step_{self.progress.step:07d}.pt")
         whole = {
             "average": self.average.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        _save({**common, **whole}, folder / STATE)
+        save_state({**common, **whole}, folder / STATE)
 
     def _resume(self, path: Path) -> None:
         state = load_state(path)
@@ -201,7 +206,12 @@ def _floats(model: SmallCaptioner) -> list[Tensor]:
     return [value for value in model.state_dict().values() if value.is_floating_point()]
 
 
-def _save(content: dict[str, Any], path: Path) -> None:
+def save_state(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint file: whole, or not at all.
+
+    Raises:
+        OutputError: the folder or the disk does not take it.
+    """
     part = path.with_suffix(".part")
     try:
         torch.save(content, part)

@@ -19,7 +19,7 @@ def _train(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_training_ends_in_a_bundle(little_data: Path, tmp_path: Path):
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     options = ["--data", str(little_data), "-o", str(run), "--pairs", "4", "--batch-size", "2", "--workers", "0"]
-    done = _train(*options, "--development-pairs", "20", "--export", str(bundle))
+    done = _train(*options, "--development-pairs", "20", "--polish-steps", "2", "--export", str(bundle))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(bundle)
     manifest = json.loads((bundle / "rsccli.json").read_text())
