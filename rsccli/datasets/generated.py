@@ -87,6 +87,7 @@ class GeneratedPair:
 
     Attributes:
         pre, post: uint8 (3, S, S). mask: bool (S, S), changed ground.
+        layers: uint8 (S, S), 0 or one more than the index of the keyword that changed there.
         facts: what the caption says. caption: one sentence.
         background: where it comes from, e.g. ``riverside_12:2016-2020``.
     """
@@ -94,6 +95,7 @@ class GeneratedPair:
     pre: U8
     post: U8
     mask: Bool
+    layers: U8
     facts: Facts
     caption: str
     background: str
@@ -181,8 +183,10 @@ def _labelled(pre: U8, post: U8, masks: dict[str, Bool], counts: dict[str, int],
     kept = {key: mask for key, mask in masks.items() if mask.mean() >= SMALLEST_FRACTION}
     largest = sorted(kept, key=lambda key: -int(kept[key].sum()))[:MAX_KEYWORDS]
     mask = np.zeros((side, side), bool)
-    for changed in kept.values():
+    layers = np.zeros((side, side), np.uint8)
+    for key, changed in kept.items():
         mask |= changed
+        layers[changed] = KEYWORDS.index(key) + 1
     if kept:
         cells = mask.reshape(side // MASK_STRIDE, MASK_STRIDE, -1, MASK_STRIDE).mean((1, 3)) >= 0.5
         extent, place = mask_facts(cells, np.ones_like(cells))
@@ -193,6 +197,7 @@ def _labelled(pre: U8, post: U8, masks: dict[str, Bool], counts: dict[str, int],
         pre=np.ascontiguousarray(np.moveaxis(pre, 2, 0)),
         post=np.ascontiguousarray(np.moveaxis(post, 2, 0)),
         mask=mask,
+        layers=layers,
         facts=facts,
         caption=sentence(rng, facts, counts),
         background=name,

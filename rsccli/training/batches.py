@@ -28,6 +28,7 @@ SIDES = (128, 128, 192, 128, 256)
 TOLD_SHARE = 0.15
 PADDED_SHARE = 0.1
 AHEAD = 6
+MAP_STRIDE = 16
 
 
 class Batch(NamedTuple):
@@ -36,6 +37,7 @@ class Batch(NamedTuple):
     Attributes:
         pre, post: normalised (N, 3, S, S). valid: (N, 1, S, S).
         change: (N,) 0 or 1. keywords: (N, K) 0 or 1. mask: (N, 1, S/4, S/4), covered share 0-1.
+        maps: (N, K, S/16, S/16), covered share by keyword.
         facts: what the sentences say. ids: (N, L), from BOS on, padded. told: (N,) 1 where facts and
             sentence belong to no image.
     """
@@ -46,6 +48,7 @@ class Batch(NamedTuple):
     change: Tensor
     keywords: Tensor
     mask: Tensor
+    maps: Tensor
     facts: FactTensors
     ids: Tensor
     told: Tensor
@@ -112,6 +115,12 @@ def collate(pairs: list[GeneratedPair], tokenizer: Tokenizer, rng: np.random.Gen
     masks = np.stack([p.mask.reshape(cells, MASK_STRIDE, cells, MASK_STRIDE).mean((1, 3)) for p in pairs])
     mask = torch.from_numpy(masks).float().unsqueeze(1)
     visible = torch.nn.functional.avg_pool2d(valid, MASK_STRIDE)
+    blocks = side // MAP_STRIDE
+    maps = torch.zeros(len(pairs), len(KEYWORDS), blocks, blocks)
+    for row, pair in enumerate(pairs):
+        for layer in np.unique(pair.layers[pair.layers > 0]):
+            there = (pair.layers == layer).reshape(blocks, MAP_STRIDE, blocks, MAP_STRIDE).mean((1, 3))
+            maps[row, int(layer) - 1] = torch.from_numpy(there)
     keywords = fact_tensors([pair.facts for pair in pairs]).keywords
     # A change under the border cannot be seen; where half of it is hidden, what kind it was is not asked.
     seen = (mask * visible).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1e-6)
@@ -127,6 +136,7 @@ def collate(pairs: list[GeneratedPair], tokenizer: Tokenizer, rng: np.random.Gen
         change=change,
         keywords=keywords,
         mask=mask * visible,
+        maps=maps,
         facts=fact_tensors(facts),
         ids=token_ids(tokenizer, sentences),
         told=torch.tensor(told),

@@ -160,7 +160,7 @@ class Trainer:
 
     def _line(self, recent: list[tuple[float, ...]]) -> str:
         losses = np.mean(recent, axis=0)
-        names = ("change", "keywords", "mask", "sentence")
+        names = ("change", "keywords", "maps", "mask", "sentence")
         parts = " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=True))
         speed = self.progress.pairs / max(self.progress.seconds, 1e-9)
         return f"step {self.progress.step} pairs {self.progress.pairs} ({100 * self.done:.0f} %, {speed:.0f}/s) {parts}"

@@ -44,6 +44,8 @@ def test_shapes_follow_the_side(sources: Sources, side: int):
 def test_flag_mask_and_caption_agree(pairs: list[GeneratedPair]):
     for pair in pairs:
         assert pair.mask.any() == bool(pair.facts.keywords)
+        assert np.array_equal(pair.layers > 0, pair.mask)
+        assert {index + 1 for index in pair.facts.keywords} <= set(pair.layers.flat)
         assert (pair.facts.status == 2) == pair.mask.any()
         assert named_keywords(pair.caption) == {KEYWORDS[index] for index in pair.facts.keywords}
 

@@ -120,7 +120,7 @@ def _scores(change: float, keywords: torch.Tensor, mask_on: bool = True) -> Scor
     mask = torch.full((1, 1, 16, 16), -5.0)
     if mask_on:
         mask[..., :4, :4] = 5.0
-    return Scores(torch.tensor([change]), keywords[None], mask, torch.zeros(1, 17, CONFIG.width))
+    return Scores(torch.tensor([change]), keywords[None], mask, torch.zeros(1, 17, CONFIG.width), torch.zeros(1))
 
 
 def test_facts_follow_thresholds_and_name_the_strongest_three():

@@ -29,7 +29,7 @@ def _generated(keyword: int) -> GeneratedPair:
     blank = np.zeros((3, SIDE, SIDE), np.uint8)
     mask = np.zeros((SIDE, SIDE), bool)
     mask[:32] = True
-    return GeneratedPair(blank, blank, mask, Facts(2, (keyword,), 3, 1), "", "")
+    return GeneratedPair(blank, blank, mask, mask.astype(np.uint8), Facts(2, (keyword,), 3, 1), "", "")
 
 
 @pytest.fixture

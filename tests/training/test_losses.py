@@ -11,7 +11,7 @@ from rsccli.datasets.grammar import vocabulary
 from rsccli.models.small.network import Scores, SmallCaptioner, SmallConfig
 from rsccli.models.small.tokenizer import build_tokenizer
 from rsccli.training.batches import Batch, GeneratedDataset
-from rsccli.training.losses import batch_losses, score_losses
+from rsccli.training.losses import MAP_SHARE, batch_losses, score_losses
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,11 @@ def batch(little_data: Path) -> Batch:
 def _scores(batch: Batch, sign: float) -> Scores:
     keywords = torch.nan_to_num(batch.keywords) * 2 - 1
     return Scores(
-        sign * 3 * (batch.change * 2 - 1), sign * 4 * keywords, sign * 6 * (batch.mask * 2 - 1), torch.zeros(1)
+        sign * 3 * (batch.change * 2 - 1),
+        sign * 4 * keywords,
+        sign * 6 * (batch.mask * 2 - 1),
+        torch.zeros(1),
+        sign * 4 * ((batch.maps > MAP_SHARE).float() * 2 - 1),
     )
 
 

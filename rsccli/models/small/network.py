@@ -77,12 +77,14 @@ class Scores(NamedTuple):
     Attributes:
         change: logits (N,). keywords: logits (N, K). mask: logits (N, 1, H/4, W/4).
         grid: tokens (N, GRID_CELLS**2 + 1, D), the pooled grid and the scene.
+        maps: where each keyword is, logits (N, K, H/16, W/16); learnt from, not exported.
     """
 
     change: Tensor
     keywords: Tensor
     mask: Tensor
     grid: Tensor
+    maps: Tensor
 
 
 class FactTensors(NamedTuple):
@@ -278,7 +280,7 @@ class ChangeEncoder(nn.Module):
         change = self.change_head(torch.cat([scene, keywords * 0.2], 1)).squeeze(1)
         grid = self.grid_head(_pool_grid(rich16, GRID_CELLS)) + self.grid_place
         tokens = torch.cat([grid, self.scene_head(scene).unsqueeze(1)], 1)
-        return Scores(change.float(), keywords, mask, tokens.float())
+        return Scores(change.float(), keywords, mask, tokens.float(), maps)
 
 
 def _twice(x: Tensor) -> Tensor:
