@@ -15,6 +15,7 @@ import rasterio
 from rsccli.errors import InputError
 from rsccli.geo.aoi import read_aoi
 from rsccli.geo.engine import PairAligner
+from rsccli.geo.footprint import grid_footprint
 from rsccli.geo.grid import GridOptions, choose_grid, grid_gsd_m, grid_polygon
 from rsccli.geo.identity import local_path
 from rsccli.geo.radiometry import RadiometryMode
@@ -135,6 +136,8 @@ def prepare_pair(pre_path: str | Path, post_path: str | Path, options: PairOptio
     listen_to_gdal()
     with rasterio.Env(**gdal_options(options.cache_mb)):
         pre, post, grid, warnings = match_pair(pre_path, post_path, options)
+        # A grid that reaches off the Earth has tiles without a footprint: told now, not after hours of captioning.
+        grid_footprint(grid)
         aoi = read_aoi(options.aoi) if options.aoi else None
         plan = plan_tiles(
             grid,

@@ -11,6 +11,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from rsccli.errors import CrsError
 from rsccli.geo.engine import TileRead
 from rsccli.geo.pair import PairOptions, PreparedPair, RasterOptions, prepare_pair
 
@@ -109,3 +110,13 @@ def test_coregistration_takes_the_shift_out(shared: Path, tmp_path: Path) -> Non
         return float(np.mean([np.abs(r.pair.pre.astype(int) - r.pair.post).mean() for r in reads]))
 
     assert error(fixed) < 0.25 * error(plain)
+
+
+@pytest.mark.shared
+def test_a_grid_that_leaves_the_earth_is_refused_before_any_work(shared: Path) -> None:
+    whole_disc = shared / "odd_tiffs/rio-cogeo_image_geos.tif"
+    with pytest.raises(CrsError, match="--dst-crs"):
+        prepare_pair(whole_disc, whole_disc, PairOptions(allow_same=True))
+    pair = prepare_pair(whole_disc, whole_disc, PairOptions(allow_same=True, dst_crs="EPSG:4326", res=(0.5, 0.5)))
+    valid = np.mean([read.pair.valid.mean() for read in read_all(pair).values()])
+    assert 0.2 < valid < 0.9
