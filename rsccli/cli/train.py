@@ -93,7 +93,7 @@ def train(
             help="With --export: steps in which the decoder alone learns to say the facts that it is told.",
             rich_help_panel=SCHEDULE,
         ),
-    ] = 800,
+    ] = 1000,
     threads: Annotated[
         int, typer.Option(envvar="RSCCLI_THREADS", min=1, help="Threads of the network.", rich_help_panel=SCHEDULE)
     ] = 1,

@@ -17,7 +17,7 @@ from rsccli.training.loop import best_checkpoint, load_state, model_of, save_sta
 from rsccli.training.polish import polish
 
 FINAL = "final.pt"
-POLISH_STEPS = 800
+POLISH_STEPS = 1000
 
 TRAINING_DATA = (
     "Generated (synthetic) changes drawn over real NAIP image pairs of four Californian cities (US public domain; "

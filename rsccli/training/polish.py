@@ -77,9 +77,10 @@ def polish(
         sentences = [*(drawn[i].caption for i in own), *(sentence(rng, fact) for fact in told)]
         rows = torch.from_numpy(np.concatenate([own, rng.integers(pairs, size=HALF_BATCH)]))
         ids = token_ids(tokenizer, sentences)
-        tokens = torch.cat([grid[rows], model.facts(fact_tensors(facts))], 1)
-        logits = model.sentence_logits(tokens, ids[:, :-1])
-        loss = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = torch.cat([grid[rows], model.facts(fact_tensors(facts))], 1)
+            logits = model.sentence_logits(tokens, ids[:, :-1])
+        loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
