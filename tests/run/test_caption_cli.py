@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import rasterio
 
 
 def test_stream_is_geojsonseq_and_nothing_else(cli) -> None:
@@ -96,3 +97,43 @@ def test_area_of_interest(cli, tmp_path: Path, undisturbed: Path) -> None:
     assert done.returncode == 0, done.stderr
     (tile,) = json.loads((tmp_path / "out.geojson").read_text())["features"]
     assert tile["properties"]["valid_fraction"] > 0.5
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_damage_costs_the_tiles_that_it_touches(cli, tmp_path: Path, undisturbed: Path, damage: str) -> None:
+    content = bytearray(cli.post.read_bytes())
+    if damage == "truncated":
+        del content[int(len(content) * 0.7) :]
+    else:
+        with rasterio.open(cli.post) as ds:
+            at = int(ds.get_tag_item("BLOCK_OFFSET_5_3", "TIFF", bidx=1))
+        content[at : at + 64] = bytes(64)
+    post = tmp_path / cli.post.name
+    post.write_bytes(content)
+    done = type(cli)(cli.pre, post).run(tmp_path / "out.geojson")
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr and "the output is whole" in done.stderr
+    features = json.loads((tmp_path / "out.geojson").read_text())["features"]
+    healthy = {f["id"]: f["properties"] for f in json.loads((undisturbed / "out.geojson").read_text())["features"]}
+    bad = [f for f in features if f["properties"]["status"] == "read_error"]
+    assert len(features) == 162 and 1 <= len(bad) <= (60 if damage == "truncated" else 4)
+    assert all(str(post) in f["properties"]["reason"] for f in bad)
+    for feature in features:
+        if feature not in bad:
+            assert feature["properties"]["caption"] == healthy[feature["id"]]["caption"]
+    assert bad[0]["id"] in (tmp_path / "out.report.md").read_text()
+
+
+def test_report_again_from_the_output_has_the_same_bytes(cli, undisturbed: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    for form in ("html", "md", "json"):
+        page = tmp_path / f"page.{form}"
+        done = subprocess.run(
+            [sys.executable, "-m", "rsccli", "report", str(undisturbed / "out.geojson"), "-o", str(page)],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert page.read_bytes() == (undisturbed / f"out.report.{form}").read_bytes()
