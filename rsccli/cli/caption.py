@@ -10,6 +10,7 @@ import typer
 
 from rsccli.cli import options as flags
 from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
@@ -251,7 +252,8 @@ def caption(
 
     with TileProgress(len(prepared.pair.plan), quiet) as progress:
         if job.output is None:
-            counts = stream_caption(prepared, sys.stdout.buffer, progress)
+            with reader_may_leave():
+                counts = stream_caption(prepared, sys.stdout.buffer, progress)
             failed = counts.get("read_error", 0) + counts.get("model_error", 0)
         else:
             summary = run_caption(prepared, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -54,7 +53,3 @@ def main() -> None:
         if error.__cause__ is not None:
             print(f"  caused by: {type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our stdout has left (rsccli ... -o - | head): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import OutputError, UsageProblem
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def report(
         return
     content = render_report(wanted, summary, facts, _thumbnails(summary, facts) if wanted == "html" else None)
     if page == "-":
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        with reader_may_leave():
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
     else:
         write_report(Path(str(page)), content)
         typer.echo(str(page), err=True)

@@ -67,9 +67,9 @@ def stream_geojsonseq(out: BinaryIO, features: Iterable[Feature]) -> int:
         BrokenPipeError: the reader has left.
     """
     count = 0
-    source = iter(features)
-    while batch := list(islice(source, _BATCH)):
-        out.write(b"".join(orjson.dumps(as_json_dict(feature)) + b"\n" for feature in batch))
+    for feature in features:
+        # One by one: whoever reads the stream waits for a model, not for a buffer to fill.
+        out.write(orjson.dumps(as_json_dict(feature)) + b"\n")
         out.flush()
-        count += len(batch)
+        count += 1
     return count
