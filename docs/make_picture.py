@@ -75,8 +75,8 @@ def card(feature: dict, pre: np.ndarray, post: np.ndarray, size: int, x: float, 
     label = facts["status"] + (f" {facts['change_score']:.2f}" if facts["change_score"] is not None else "")
     parts.append(f'<rect x="{x}" y="{y + CHIP + 8}" width="9" height="9" fill="{colour}"/>')
     parts.append(text(x + 14, y + CHIP + 17, f"{label} · {feature['id']}", 12, 'fill="#666"'))
-    for i, line in enumerate(textwrap.wrap(facts["caption"] or "", 42)[:3]):
-        parts.append(text(x, y + CHIP + 36 + 18 * i, line))
+    for i, line in enumerate(textwrap.wrap(facts["caption"] or "", 38)[:3]):
+        parts.append(text(x, y + CHIP + 36 + 18 * i, line, 14))
     return "".join(parts)
 
 
