@@ -99,7 +99,7 @@ def test_a_512_px_tile_of_16_bit_takes_a_few_milliseconds() -> None:
     lut.apply(pixels)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         lut.apply(pixels)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     assert min(times) < 0.01
