@@ -16,7 +16,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-dev test test-slow lint docs picture clean bench
+.PHONY: help demo install install-dev test test-slow lint docs picture clean bench bench-page
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; ta
 bench-%: $(VENV)/.installed-bench
 	@mkdir -p $(OUT)/bench
 	@$(PY) tests/bench/bench_$*.py $(BENCH_ARGS) > $(OUT)/bench/$*.md && cat $(OUT)/bench/$*.md && echo
+
+bench-page: $(VENV)/.installed  ## Put the kept tables together as docs/benchmarks.md
+	@$(PY) docs/make_benchmarks.py $(OUT)/bench
 
 bench-raster:    ## Raster engine against other ways to read aligned tiles
 bench-caption:   ## Whole caption run against a plain script
