@@ -60,6 +60,7 @@ def main() -> None:
     if given.one:
         say(json.dumps(measure(given.model, *given.one, given.tiles, given.side)))
         return
+    say("## The captioner alone\n")
     say(f"{given.model}, {given.tiles} tiles of {given.side} px. {machine()}\n")
     rows = []
     for threads in THREADS:

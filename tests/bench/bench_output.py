@@ -77,6 +77,7 @@ def main() -> None:
             sys.stdout.write(json.dumps(measure(*asked.child, asked.features, Path(folder))) + "\n")
             return
     jobs = [("build", ".none"), ("library", ".json"), *(("write", s) for s in FORMATS), *(("read", s) for s in FORMATS)]
+    say("## Writers and readers\n")
     say(f"Synthetic features, {asked.features // 10:,} and {asked.features:,}. {machine()}")
     say()
     rows = []
