@@ -78,6 +78,7 @@ REVERSED = {
     "flood": "water loss",
 }
 SMALLEST_FRACTION = 0.0025
+PRAIRIE_SHARE = 0.2
 MASK_STRIDE = 4
 
 
@@ -277,7 +278,7 @@ def _same_on_both(pre: F32, post: F32, rng: Rng, stage: Stage) -> tuple[F32, F32
 
 
 def _background(sources: Sources, rng: Rng, side: int) -> Background:
-    if sources.prairie and rng.random() < 0.14:
+    if sources.prairie and rng.random() < PRAIRIE_SHARE:
         return _prairie_background(sources.prairie, rng, side)
     place = sources.places[int(rng.integers(len(sources.places)))]
     first = place.chips[int(rng.integers(len(place.chips)))]

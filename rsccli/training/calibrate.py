@@ -12,7 +12,7 @@ from rsccli.training.development import F64, HeldOut, ScoredPairs, wanted_keywor
 
 Wanted = npt.NDArray[np.bool_]
 
-FALSE_ALARMS = 0.10
+FALSE_ALARMS = 0.06
 MISSED_AS_UNCHANGED = 0.10
 KEYWORD_FALSE_ALARMS = 0.03
 FEWEST_POSITIVES = 4
@@ -85,8 +85,8 @@ def mask_threshold(held_out: HeldOut, generated: ScoredPairs) -> float:
 def calibrate(held_out: HeldOut, real: ScoredPairs, generated: ScoredPairs) -> Calibration:
     """All thresholds of a network from its scores on development pairs.
 
-    A pair is called changed where at most a tenth of the real unchanged pairs score as high, unchanged where at
-    most a tenth of the changed pairs score as low; between the two it is unsure.
+    A pair is called changed where few of the real unchanged pairs score as high (``FALSE_ALARMS``), unchanged where
+    at most a tenth of the changed pairs score as low; between the two it is unsure.
 
     Args:
         held_out: the pairs. real, generated: what the network scored, in the same order.
