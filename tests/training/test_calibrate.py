@@ -46,7 +46,7 @@ def scored() -> tuple[HeldOut, ScoredPairs, ScoredPairs]:
     return held_out, real, ScoredPairs(rng.normal(4, 1, 200), keywords, [mask] * 200)
 
 
-def test_a_tenth_of_the_unchanged_pairs_is_called_changed(scored):
+def test_few_of_the_unchanged_pairs_are_called_changed(scored):
     held_out, real, generated = scored
     result = calibrate(held_out, real, generated)
     called = logistic(result.scale * real.change + result.bias) >= result.changed
