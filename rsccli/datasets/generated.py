@@ -78,7 +78,7 @@ REVERSED = {
     "flood": "water loss",
 }
 SMALLEST_FRACTION = 0.0025
-PRAIRIE_SHARE = 0.2
+PRAIRIE_SHARE = 0.14
 MASK_STRIDE = 4
 
 
