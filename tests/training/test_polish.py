@@ -27,8 +27,8 @@ def test_sentences_get_likelier_and_the_encoder_stays(little_run: TrainSpec, tra
     model = model_of(state)
     before = copy.deepcopy(model.encoder.state_dict())
     short = polish(copy.deepcopy(model), tokenizer, little_run.data, seed=1, pairs=8, steps=2)
-    long = polish(model, tokenizer, little_run.data, seed=1, pairs=8, steps=60)
-    assert long < 0.6 * short
+    long = polish(model, tokenizer, little_run.data, seed=1, pairs=8, steps=40)
+    assert long < 0.8 * short
     assert all(torch.equal(before[name], value) for name, value in model.encoder.state_dict().items())
 
 
@@ -42,22 +42,16 @@ def test_grid_tokens_come_in_the_order_of_the_pairs(little_run: TrainSpec, train
 
 
 def test_an_export_polishes_once(little_run: TrainSpec, tmp_path: Path):
-    said: list[str] = []
     run = tmp_path / "run"
     run.mkdir()
     kept = best_checkpoint(little_run.output)
     (run / kept.name).write_bytes(kept.read_bytes())
     spec = replace(little_run, output=run)
+    made = []
     for folder in ("first", "second"):
-        export_run(
-            spec.data,
-            run,
-            tmp_path / folder,
-            development_pairs=20,
-            polish_steps=100,
-            say=said.append,
-        )
-    assert len(said) == 1
+        export_run(spec.data, run, tmp_path / folder, development_pairs=4, polish_steps=6)
+        made.append((run / FINAL).stat().st_mtime_ns)
+    assert made[0] == made[1]
     first, second = ((tmp_path / folder / "encoder.onnx").read_bytes() for folder in ("first", "second"))
     assert first == second
-    assert load_state(run / FINAL)["origin"][1] == 100
+    assert load_state(run / FINAL)["origin"][1] == 6
