@@ -162,9 +162,10 @@ def main() -> None:
         return child(arguments)
     common.say("## Raster engine: aligned tile pairs a second\n")
     common.say(
-        f"{common.machine()}. Synthetic pair: {pair.__doc__.splitlines()[2]} Tiles of {arguments.tile_size} px, "
+        f"{common.machine()}. Synthetic pair: {pair.__doc__.splitlines()[2]} shifted extent. Tiles of "
+        f"{arguments.tile_size} px, bilinear, masks and padding on, files in the page cache; median of the "
+        "repetitions (range)."
     )
-    common.say("bilinear, masks and padding on, files in the page cache; median of the repetitions (range).")
     asked = tuple(arguments.ways.split(","))
     if arguments.only in (None, "tiled"):
         made = pair.make()
