@@ -259,7 +259,11 @@ def caption(
             summary = run_caption(prepared, progress)
             failed = failed_tiles(summary)
     if job.output is not None:
-        _print_summary(job.output, summary, report, quiet, json_output)
+        _print_summary(job.output, summary, report, quiet)
+        if json_output:
+            from rsccli.output.report import render_report
+
+            sys.stdout.write(render_report("json", summary, prepared.facts).decode())
     if failed:
         raise FailedTilesError(
             f"{failed} of {len(prepared.pair.plan)} tiles failed (status read_error or model_error, with the reason in "
@@ -282,11 +286,9 @@ def _print_plan(prepared: PreparedJob, as_json: bool, to: TextIO | None = None) 
         print(f"{key.replace('_', ' '):24} {text}", file=stream)
 
 
-def _print_summary(output: Path, summary: Summary, report: bool, quiet: bool, as_json: bool) -> None:
+def _print_summary(output: Path, summary: Summary, report: bool, quiet: bool) -> None:
     from rsccli.output.paths import sidecar
 
-    if as_json:
-        print((sidecar(output, ".report.json")).read_text(encoding="utf-8") if report else "{}")
     if quiet:
         return
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in summary.by_status if count)

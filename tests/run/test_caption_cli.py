@@ -137,3 +137,22 @@ def test_report_again_from_the_output_has_the_same_bytes(cli, undisturbed: Path,
         )
         assert done.returncode == 0, done.stderr
         assert page.read_bytes() == (undisturbed / f"out.report.{form}").read_bytes()
+
+
+def test_json_is_the_report_also_without_files(cli, tmp_path: Path, undisturbed: Path) -> None:
+    done = cli.run(tmp_path / "out.geojson", "--json", "--no-report", "-q")
+    assert done.returncode == 0 and done.stderr == ""
+    assert json.loads(done.stdout) == json.loads((undisturbed / "out.report.json").read_text())
+    assert [p.name for p in tmp_path.iterdir()] == ["out.geojson"]
+
+
+def test_from_python_tiles_come_one_after_another(cli, undisturbed: Path) -> None:
+    import rsccli
+
+    brightness = Path(__file__).resolve().parents[1] / "captioners.py"
+    results = rsccli.caption_pair(cli.pre, cli.post, model=f"{brightness}:BrightnessFactory")
+    record, tile = next(results)
+    assert (record.tile_id, tile.px_window) == ("r00000c00000", (0, 0, 256, 256))
+    features = {f["id"]: f["properties"] for f in json.loads((undisturbed / "out.geojson").read_text())["features"]}
+    for record, _ in results:
+        assert features[record.tile_id]["caption"] == record.caption
