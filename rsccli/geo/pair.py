@@ -12,7 +12,7 @@ from pathlib import Path
 
 import rasterio
 
-from rsccli.errors import InputError
+from rsccli.errors import CrsError, InputError
 from rsccli.geo.aoi import read_aoi
 from rsccli.geo.engine import PairAligner
 from rsccli.geo.footprint import grid_footprint
@@ -137,7 +137,10 @@ def prepare_pair(pre_path: str | Path, post_path: str | Path, options: PairOptio
     with rasterio.Env(**gdal_options(options.cache_mb)):
         pre, post, grid, warnings = match_pair(pre_path, post_path, options)
         # A grid that reaches off the Earth has tiles without a footprint: told now, not after hours of captioning.
-        grid_footprint(grid)
+        try:
+            grid_footprint(grid)
+        except CrsError as error:
+            raise CrsError(f"{pre.path} and {post.path}: {error}") from error.__cause__
         aoi = read_aoi(options.aoi) if options.aoi else None
         plan = plan_tiles(
             grid,
