@@ -6,19 +6,21 @@ from typing import Any
 
 from rsccli.run.caption import PreparedJob
 
-#: Interpreter, GDAL, PROJ, OpenCV and onnxruntime before any work, measured (docs/benchmarks.md).
-BASE_MB = 190
+#: Resident set of an interpreter that has imported what a run needs (rsccli.run.caption, onnxruntime, cv2, rasterio,
+#: pyproj): 112 MB on Linux x86-64. The rest of the formula is reckoned from array sizes; the runs of bench_memory.py
+#: lie within a tenth of it where a superblock is full.
+BASE_MB = 112
 
 
 def estimate(prepared: PreparedJob) -> dict[str, Any]:
     """Grid, tiles and about how much memory: JSON values, for people and programs."""
     pair, facts, job = prepared.pair, prepared.facts, prepared.job
     plan, grid = pair.plan, pair.grid
-    block_px = plan.block_rows * plan.block_cols * plan.tile_size**2
+    block_px = min(plan.block_rows, plan.rows) * min(plan.block_cols, plan.cols) * plan.tile_size**2
     # Per block: aligned tiles of both dates and mask, and the source windows that they were cut from.
     blocks_mb = block_px * 7 * (job.jobs + 1) / 2**20 + block_px * 14 * job.jobs / 2**20
     side = min(plan.tile_size, prepared.info.max_side_px or plan.tile_size)
-    # Activations: about 64 float channels at half the side, measured on the bundled captioner.
+    # Weights and what ONNX Runtime makes of them; inputs of both dates and a few activations of that size.
     model_mb = prepared.info.size_mb * 1.5 + prepared.batch_size * side**2 * 6 * 4 * 4 / 2**20
     shift = facts.registration
     return {

@@ -1,7 +1,5 @@
 """Registration: generated shifts are found, and what is no measurement is not trusted."""
 
-import time
-
 import cv2
 import numpy as np
 import pytest
@@ -161,17 +159,3 @@ def test_odd_and_oblong_windows() -> None:
     shift = window_shift(whole[:131, :203], post[:131, :203], EVERYWHERE[:131, :203])
     assert shift is not None
     assert abs(shift.dx_px - 2.4) < 0.1 and abs(shift.dy_px + 1.2) < 0.1
-
-
-def test_a_512_px_window_is_quick() -> None:
-    pre = texture(8, 512)
-    post = moved(pre, 1.5, 0.5)
-    valid = np.ones(pre.shape, bool)
-    window_shift(pre, post, valid)
-    times = []
-    for _ in range(5):
-        start = time.thread_time()
-        window_shift(pre, post, valid)
-        times.append(time.thread_time() - start)
-    # Processor time of this thread, as other tests and other people use the machine too.
-    assert min(times) < 0.08
