@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from rsccli.datasets.canvas import F32, Rng, noise, uniform
-from rsccli.types import U8
+from rsccli.datasets.clouds import clouded
+from rsccli.types import U8, Bool
 
 
 def season(image: F32, rng: Rng) -> F32:
@@ -91,17 +94,55 @@ def recorded(image: F32, rng: Rng) -> U8:
     return np.ascontiguousarray(counts)
 
 
-def one_date(image: F32, rng: Rng, *, strength: float, most_px: float) -> U8:
-    """All nuisances of one date, each by chance. Displacement only where ``most_px`` is above 0."""
+@dataclass(frozen=True)
+class Recorded:
+    """One date as its sensor writes it.
+
+    Attributes:
+        counts: uint8 (S, S, 3). cloud: bool (S, S), ground hidden by opaque cloud or its dark shadow.
+    """
+
+    counts: U8
+    cloud: Bool
+
+
+def missing(rng: Rng, side: int) -> Bool:
+    """Where a date has data: all of it but a straight border, a corner or a triangle.
+
+    Returns:
+        bool (side, side), True where valid; at least a quarter of it.
+    """
+    y, x = np.mgrid[:side, :side].astype(np.float32) / side - 0.5
+    angle = uniform(rng, 0, 2 * np.pi) if rng.random() < 0.6 else float(rng.integers(4)) * np.pi / 2
+    valid: Bool = x * np.cos(angle) + y * np.sin(angle) < uniform(rng, 0.0, 0.45)
+    return valid
+
+
+def one_date(
+    image: F32, rng: Rng, *, strength: float, most_px: float, clouds: float = 0.0, gsd_m: float = 0.6
+) -> Recorded:
+    """All nuisances of one date, each by chance.
+
+    Args:
+        image: float32 (S, S, 3), 0-255.
+        strength: 0 for noise and coding only, 1 for a strong radiometric difference.
+        most_px: most pixels that the image is displaced by; at 0 it is not displaced.
+        clouds: probability of any cloud, 0-1.
+        gsd_m: metres per pixel.
+    """
     if most_px > 0:
         image = displaced(image, rng, most_px)
-    if rng.random() < 0.3:
-        image = season(image, rng)
-    if rng.random() < 0.15:
-        image = shadows(image, rng)
-    image = light(image, rng, strength)
-    if rng.random() < 0.15:
-        image = haze(image, rng)
-    if rng.random() < 0.35:
-        image = sharpness(image, rng)
-    return recorded(image, rng)
+    if strength > 0:
+        if rng.random() < 0.3:
+            image = season(image, rng)
+        if rng.random() < 0.15:
+            image = shadows(image, rng)
+        image = light(image, rng, strength)
+        if rng.random() < 0.15:
+            image = haze(image, rng)
+        if rng.random() < 0.35:
+            image = sharpness(image, rng)
+    hidden: Bool = np.zeros(image.shape[:2], bool)
+    if rng.random() < clouds:
+        image, hidden = clouded(image, rng)
+    return Recorded(recorded(image, rng), hidden)
