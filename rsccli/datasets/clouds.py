@@ -29,7 +29,7 @@ class Cover:
     shade: F32
 
 
-def clouded(image: F32, rng: Rng) -> tuple[F32, Bool]:
+def clouded(image: F32, rng: Rng, gsd_m: float = 0.6) -> tuple[F32, Bool]:
     """Clouds of a random sort over an image.
 
     Args:
