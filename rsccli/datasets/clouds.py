@@ -59,7 +59,7 @@ def cloud_cover(rng: Rng, side: int) -> Cover:
     field = _field(rng, 2 * side, size)
     # Cover is a quantile of the field: from a few puffs to nearly everything.
     level = float(np.quantile(field[::8, ::8], 1.0 - uniform(rng, 0.08, 0.75)))
-    softness = uniform(rng, 0.6, 1.6) if thin else uniform(rng, 0.12, 0.5)
+    softness = uniform(rng, 0.8, 2.2) if thin else uniform(rng, 0.25, 1.1)
     cover = np.clip((field - level) / softness, 0.0, 1.0)
     cover = cover * cover * (3.0 - 2.0 * cover)
     opacity = uniform(rng, 0.12, 0.45) if thin else uniform(rng, 0.9, 1.0)
@@ -78,13 +78,13 @@ def cloud_cover(rng: Rng, side: int) -> Cover:
 
 def _field(rng: Rng, side: int, size_px: float) -> F32:
     """Billowy noise (side, side) of deviation about 1, features from ``size_px`` down to a few pixels."""
-    coarse = max(8, side // 4)
+    coarse = max(8, side // 2)
     total = np.zeros((coarse, coarse), np.float32)
     weight, scale = 1.0, size_px * coarse / side
     while scale > 1.5 and weight > 0.05:
         cells = max(2, round(coarse / scale) + 2)
         octave = rng.standard_normal((cells, cells), dtype=np.float32)
         total += np.float32(weight) * cv2.resize(octave, (coarse, coarse), interpolation=cv2.INTER_CUBIC)
-        weight, scale = weight * 0.55, scale / 2.0
+        weight, scale = weight * 0.58, scale / 2.1
     field: F32 = cv2.resize(total, (side, side), interpolation=cv2.INTER_CUBIC)
     return field

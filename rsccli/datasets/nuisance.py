@@ -105,7 +105,7 @@ def look(image: F32, rng: Rng, strength: float) -> F32:
     mix = np.eye(3) + rng.normal(0, spread * strength, (3, 3))
     mix = mix / mix.sum(1, keepdims=True)
     mix = saturation * mix + (1 - saturation) * GREY[None]
-    cast = 1 + rng.normal(0, 0.06 * strength, 3)
+    cast = _cast(rng, 0.07 * strength)
     gain = float(np.exp(np.clip(rng.normal(0, 0.17), -0.4, 0.35) * strength))
     mix = cast[:, None] * gain * mix
     veil = 0.0
@@ -113,13 +113,23 @@ def look(image: F32, rng: Rng, strength: float) -> F32:
         veil = uniform(rng, 0.05, 0.38) * strength
     contrast = 1 + (uniform(rng, 1.05, 1.35) - 1) * strength if vivid else 1.0
     middle = cv2.mean(x)[:3]
-    offset = (1 - contrast) * np.asarray(middle) * gain + rng.normal(0, 0.02 * strength, 3)
-    air = AIRLIGHT * rng.normal(1.0, 0.06, 3) * uniform(rng, 0.6, 1.0)
+    offset = (
+        (1 - contrast) * np.asarray(middle) * gain
+        + rng.normal(0, 0.02 * strength)
+        + 0.3 * (_cast(rng, 0.04 * strength) - 1)
+    )
+    air = AIRLIGHT * _cast(rng, 0.05) * uniform(rng, 0.6, 1.0)
     matrix = np.concatenate([mix * contrast * 255.0 * (1 - veil), (offset * 255 * (1 - veil) + air * veil)[:, None]], 1)
     y: F32 = cv2.transform(x, matrix.astype(np.float32))
     if rng.random() < 0.25:
         y = _uneven(y, rng, strength)
     return y
+
+
+def _cast(rng: Rng, spread: float) -> npt.NDArray[np.float64]:
+    """Factors of the bands: warm or cool more than green or pink, as light and haze are."""
+    warm, green = rng.normal(0, spread), rng.normal(0, 0.4 * spread)
+    return np.array([1 + warm, 1 + green, 1 - warm])
 
 
 def _stretched(x: F32, rng: Rng, strength: float) -> F32:
@@ -151,14 +161,14 @@ def season(image: F32, rng: Rng, strength: float = 1.0) -> F32:
     grey: F32 = cv2.transform(image, GREY[None])
     # Excess green against brightness; dry grass and bare crowns have a little of it, or warm hues.
     excess: F32 = cv2.transform(image, np.array([[-1.0, 2.0, -1.0]], np.float32)) / (3 * grey + 20)
-    leafy = _step(excess, -0.01, 0.09)
+    leafy = _step(excess, 0.015, 0.1)
     dark = 1 - _step(cv2.blur(grey, (5, 5)), 70, 105)
     result = image
     for part in (leafy * dark, leafy * (1 - dark)):
         green = rng.random() < 0.5
         ratio = np.array([0.86, 1.10, 0.74] if green else [1.10, 0.99, 0.82]) * rng.normal(1, 0.06, 3)
         ratio = ratio * (uniform(rng, 0.75, 1.05) if green else uniform(rng, 0.95, 1.4))
-        amount = part * np.float32(uniform(rng, 0.25, 0.9) * strength)
+        amount = part * np.float32(uniform(rng, 0.3, 1.0) * strength)
         result = result + amount[..., None] * (grey[..., None] * ratio.astype(np.float32) - result)
     if rng.random() < 0.3:
         # Dry ground greens up here and there: warm and neither bright nor dark.
@@ -174,21 +184,23 @@ def sun(image: F32, rng: Rng, strength: float, gsd_m: float) -> F32:
     """Another height or direction of the sun, or an overcast sky."""
     kind = rng.random()
     grey: F32 = cv2.transform(image, GREY[None])
-    around = cv2.blur(grey, (2 * _odd(6.0 / gsd_m) + 1,) * 2)
+    near = cv2.blur(image, (2 * max(1, round(7.0 / gsd_m)) + 1,) * 2)
+    around: F32 = cv2.transform(near, GREY[None])
     shaded = 1 - _step(grey / (around + 8), 0.45, 0.75)
-    shaded = shaded * _step(image[..., 2] / (image[..., 0] + 4), 0.75, 1.05)
+    # Shade is blue; crowns, as dark, are green.
+    shaded = shaded * _step(image[..., 2] / (image[..., :2].max(2) + 4), 0.72, 0.95)
     shaded = cv2.blur(shaded.astype(np.float32), (3, 3))
     if kind < 0.25:
-        return _overcast(image, rng, around, shaded, strength)
+        return _overcast(image, rng, near, shaded, strength)
     if kind < 0.5:
-        amount = uniform(rng, -0.6, 1.6) * strength
-        result: F32 = image * (1 + np.float32(amount) * shaded)[..., None]
-        return result
+        amount = uniform(rng, -0.55, 0.9) * strength
+        return _lifted(image, near, shaded, amount) if amount > 0 else _darker(image, shaded, -amount)
     angle, length = uniform(rng, 0, 2 * np.pi), float(np.clip(uniform(rng, 0.6, 4.5) / gsd_m, 1.0, 5.0))
     step = (length * np.cos(angle), length * np.sin(angle))
     if kind < 0.75:
-        lit = image * (1 + np.clip(0.75 * around / (grey + 8) - 1, 0, 2.5) * shaded)[..., None]
-        return _darker(lit, _moved(shaded, *step), uniform(rng, 0.35, 0.65) * strength)
+        return _darker(
+            _lifted(image, near, shaded, 0.85 * strength), _moved(shaded, *step), uniform(rng, 0.35, 0.65) * strength
+        )
     if kind < 0.9:
         # What is brighter than its surroundings or leafy stands up and casts a shadow beside itself.
         leafy = _step((2 * image[..., 1] - image[..., 0] - image[..., 2]) / (grey + 20), 0.1, 0.25)
@@ -198,14 +210,22 @@ def sun(image: F32, rng: Rng, strength: float, gsd_m: float) -> F32:
     return _darker(image, _long_shadows(rng, grey.shape[0], grey.shape[1], angle), uniform(rng, 0.2, 0.55) * strength)
 
 
-def _overcast(image: F32, rng: Rng, around: F32, shaded: F32, strength: float) -> F32:
-    """Shadows filled by a grey sky, and little contrast."""
-    lift = np.clip(0.8 * around / (cv2.transform(image, GREY[None]) + 8) - 1, 0, 2) * shaded
-    lifted = image * (1 + np.float32(uniform(rng, 0.4, 1.0) * strength) * lift)[..., None]
-    flat = np.float32(uniform(rng, 0.1, 0.55) * strength)
-    result: F32 = lifted + flat * ((around * np.float32(0.9))[..., None] - lifted) * np.float32(0.8)
+def _overcast(image: F32, rng: Rng, near: F32, shaded: F32, strength: float) -> F32:
+    """Shadows filled by a grey sky, little contrast, often not quite sharp."""
+    lifted = _lifted(image, near, shaded, uniform(rng, 0.4, 1.0) * strength)
+    flat = uniform(rng, 0.05, 0.5) * strength
+    middle = np.array(cv2.mean(image)[:3], np.float32) * np.float32(uniform(rng, 0.75, 1.05))
+    result: F32 = lifted * np.float32(1 - flat) + middle * np.float32(flat)
     if rng.random() < 0.5:
-        result = cv2.GaussianBlur(result, (0, 0), uniform(rng, 0.5, 1.2))
+        result = cv2.GaussianBlur(result, (0, 0), uniform(rng, 0.4, 1.0))
+    return result
+
+
+def _lifted(image: F32, near: F32, shaded: F32, amount: float) -> F32:
+    """Shadows brought near to the colour of what is around them; half of their texture stays."""
+    lit = np.minimum(image * np.float32(0.6) + near * np.float32(0.65), near * np.float32(1.05))
+    weight = (shaded * np.float32(amount))[..., None]
+    result: F32 = image + weight * np.maximum(lit - image, 0)
     return result
 
 
@@ -245,10 +265,6 @@ def _step(value: F32, low: float, high: float) -> F32:
     return step
 
 
-def _odd(value: float) -> int:
-    return max(1, round(value))
-
-
 def displaced(image: F32, rng: Rng, most_px: float) -> F32:
     """Shift, small turn and scale, and an uneven warp as of relief; nothing moves by more than ``most_px``."""
     rows, cols = image.shape[:2]
@@ -273,7 +289,7 @@ def parallax(image: F32, rng: Rng, gsd_m: float) -> F32:
     """Tall things lean another way: patches move by 1-5 px, the ground between them stays."""
     rows, cols = image.shape[:2]
     angle, far = uniform(rng, 0, 2 * np.pi), float(np.clip(uniform(rng, 0.5, 4.0) / gsd_m, 1.0, 5.0))
-    if rng.random() < 0.6:
+    if rng.random() < 0.75:
         # Roofs and crowns differ in colour from the ground around them: one side of a threshold moves.
         view = rng.normal(0, 1, (1, 3)).astype(np.float32) + GREY[None] * np.float32(rng.choice([-3.0, 3.0]))
         colour = cv2.blur(cv2.transform(image, view), (3, 3))
