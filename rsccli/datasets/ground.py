@@ -18,11 +18,11 @@ from rsccli.datasets.canvas import (
     polygon,
     rough_noise,
     soften,
-    texture_fill,
     uniform,
 )
 from rsccli.datasets.regions import (
     band,
+    fill,
     grain_angle,
     log_uniform,
     muted,
@@ -61,7 +61,7 @@ def _earth(image: F32, rng: Rng, stage: Stage) -> F32:
     rows, cols = image.shape[:2]
     choice = rng.random()
     if choice < 0.45:
-        paint = texture_fill(rng, stage.textures.soil, rows, cols, stage) * uniform(rng, 0.8, 1.2)
+        paint = fill(rng, stage.textures.soil, rows, cols, stage) * uniform(rng, 0.8, 1.2)
     elif choice < 0.75:
         colour = _tone(rng, stage, EARTH)
         uneven = 1.0 + log_uniform(rng, 0.015, 0.09) * rough_noise(
@@ -183,7 +183,7 @@ def landslide(image: F32, rng: Rng, stage: Stage) -> Rendered:
     if rng.random() < 0.5:
         paint = _tone(rng, stage, MUD) * np.ones((rows, cols, 1), np.float32)
     else:
-        paint = texture_fill(rng, stage.textures.soil, rows, cols, stage) * uniform(rng, 0.6, 0.95)
+        paint = fill(rng, stage.textures.soil, rows, cols, stage) * uniform(rng, 0.6, 0.95)
     y, x = np.mgrid[:rows, :cols].astype(np.float32)
     along = ((x - spine[0, 0]) * down[0] + (y - spine[0, 1]) * down[1]) / length
     lumps = rough_noise(rng, rows, cols, max(2.0, stage.px(uniform(rng, 3.0, 8.0) * scale)))
@@ -297,7 +297,7 @@ def snow(image: F32, rng: Rng, stage: Stage) -> Rendered:
     relief = relief + 0.02 * rough_noise(rng, rows, cols, stage.px(10.0))
     paint = np.clip(white * relief[..., None] + rng.normal(0, 2.0, (rows, cols, 1)), 0, 254)
     drawn = blend(image, paint.astype(np.float32), np.clip(cover, 0, 1).astype(np.float32))
-    return Rendered("snow", drawn, cover > 0.4)
+    return Rendered("snow", drawn, cover > 0.3)
 
 
 KINDS: dict[str, Kind] = {

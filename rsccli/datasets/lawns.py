@@ -16,13 +16,25 @@ from rsccli.datasets.canvas import (
     noise,
     rough_noise,
     soften,
-    texture_fill,
     uniform,
 )
-from rsccli.datasets.regions import log_uniform, natural, oriented_noise, plants_of, plot, scene_parts, shape, visible
+from rsccli.datasets.regions import (
+    calmest,
+    crowns_and_lawn,
+    fill,
+    log_uniform,
+    natural,
+    oriented_noise,
+    plants_of,
+    plot,
+    shape,
+    visible,
+)
 
 GREEN = "greener vegetation"
 DRY = "drier vegetation"
+# Smooth ground darker than this is a pond or a shadow, whatever its hue.
+DARKEST = 58.0
 GREEN_TONES = np.array(
     [[86, 112, 64], [70, 96, 56], [104, 124, 78], [60, 84, 52], [116, 128, 88], [76, 104, 76]], np.float32
 )
@@ -39,8 +51,9 @@ def _retinted(image: F32, rng: Rng, stage: Stage, keyword: str) -> F32:
     tones = GREEN_TONES if green else DRY_TONES
     if choice < 0.3:
         # Gains a band, as a wetter or drier year works on the same lawn.
-        low, high = (np.array([0.68, 0.9, 0.7]), np.array([0.97, 1.14, 0.97]))
-        gains = rng.uniform(low, high) if green else 1.0 / rng.uniform(low, high)
+        amount = log_uniform(rng, 0.3, 1.0)
+        most = np.array([-0.32, -0.08, -0.34]) if green else np.array([0.36, 0.08, 0.06])
+        gains = 1.0 + amount * (most + rng.normal(0, 0.03, 3))
         paint = image * gains.astype(np.float32)
     elif choice < 0.65:
         target = tones[int(rng.integers(len(tones)))] + rng.normal(0, 7, 3)
@@ -52,7 +65,7 @@ def _retinted(image: F32, rng: Rng, stage: Stage, keyword: str) -> F32:
         paint = paint * (uniform(rng, 0.68, 1.0) if green else uniform(rng, 1.0, 1.3))
     elif choice < 0.82:
         patches = stage.textures.grass if green else stage.textures.soil
-        paint = texture_fill(rng, patches, rows, cols, stage) * uniform(rng, 0.85, 1.12)
+        paint = fill(rng, patches, rows, cols, stage) * uniform(rng, 0.85, 1.12)
     else:
         target = (tones[int(rng.integers(len(tones)))] + rng.normal(0, 7, 3)) * stage.gain
         mottle = 1.0 + uniform(rng, 0.02, 0.1) * rough_noise(rng, rows, cols, stage.px(uniform(rng, 3.0, 15.0)))
@@ -102,25 +115,38 @@ def greener_natural(image: F32, rng: Rng, stage: Stage) -> Rendered:
     """Parcels of dry, bare or faintly green ground that are greener."""
     light = image.mean(2)
     red, blue = image[..., 0], image[..., 2]
+    open_water = cv2.GaussianBlur(light, (0, 0), 2.0) < DARKEST
     # Warm or green ground of middling brightness; roofs and streets are grey or very bright.
-    wanted = ((red > 1.04 * blue) | plants_of(image)[0]) & (light > 0.6 * np.median(light)) & (light < 205.0)
+    warm = red / np.maximum(blue, 8.0)
+    wanted = (
+        ((warm > max(1.06, 1.03 * float(np.median(warm)))) | plants_of(image)[0])
+        & (light > 0.6 * np.median(light))
+        & (light < 205.0)
+    )
+    wanted &= ~open_water
     region = natural(image, rng, stage, wanted, most=8)
     if region is None:
-        return greener(image, rng, stage)
+        return _changed(image, rng, stage, GREEN, _calm_plot(image, rng, stage))
     return _changed(image, rng, stage, GREEN, region)
 
 
 def drier_natural(image: F32, rng: Rng, stage: Stage) -> Rendered:
     """Lawns, meadows and yards that are drier."""
-    parts = scene_parts(image, rng, stage)
-    wanted = parts.lawn > 0.5
+    crowns, lawn = crowns_and_lawn(image, stage)
+    wanted = lawn > 0.5
     if rng.random() < 0.3:
-        wanted = wanted | (parts.crowns > 0.5)
+        wanted = wanted | (crowns > 0.5)
+    wanted &= cv2.GaussianBlur(image.mean(2), (0, 0), 2.0) > DARKEST
     region = wanted.astype(np.float32) if rng.random() < 0.35 else natural(image, rng, stage, wanted, most=8)
     if region is None or region.mean() < 0.004:
-        return drier(image, rng, stage)
+        return _changed(image, rng, stage, DRY, _calm_plot(image, rng, stage))
     region = cv2.morphologyEx(region, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     return _changed(image, rng, stage, DRY, region.astype(np.float32))
+
+
+def _calm_plot(image: F32, rng: Rng, stage: Stage) -> F32:
+    rows, cols = image.shape[:2]
+    return calmest(image, [shape(rng, rows, cols, stage, 4.0, 30.0) for _ in range(4)])
 
 
 def _field(image: F32, rng: Rng, stage: Stage) -> F32:

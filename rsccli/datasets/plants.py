@@ -17,11 +17,11 @@ from rsccli.datasets.canvas import (
     noise,
     rough_noise,
     soften,
-    texture_fill,
     uniform,
 )
 from rsccli.datasets.regions import (
     excess_green,
+    fill,
     log_uniform,
     plants_of,
     ragged,
@@ -148,7 +148,7 @@ def clear_cut(pre: F32, post: F32, rng: Rng, stage: Stage) -> tuple[F32, F32, Re
         if felled.mean() < 0.01:
             felled = whole
     patches = stage.textures.soil if rng.random() < 0.6 else stage.textures.grass
-    ground = post if rng.random() < 0.35 else texture_fill(rng, patches, rows, cols, stage)
+    ground = post if rng.random() < 0.35 else fill(rng, patches, rows, cols, stage)
     slash = 1.0 - uniform(rng, 0.0, 0.18) * np.clip(rough_noise(rng, rows, cols, max(1.5, stage.px(3.0))), 0, 2)
     ground = ground * slash[..., None]
     after = blend(after, np.clip(ground, 4, 250).astype(np.float32), soften(felled, uniform(rng, 0.4, 1.0)))
@@ -202,7 +202,7 @@ def without_trees(image: F32, rng: Rng, stage: Stage, points: F32) -> Rendered |
         ground = _from_beside(image, rng, stage, cover)
     else:
         kind = stage.textures.soil if rng.random() < 0.6 else stage.textures.grass
-        ground = texture_fill(rng, kind, rows, cols, stage)
+        ground = fill(rng, kind, rows, cols, stage)
     drawn = blend(image, np.clip(ground, 0, 250).astype(np.float32), soften(cover.astype(np.float32), 0.8))
     return Rendered("tree loss", drawn, crowns > 0, len(near))
 

@@ -8,7 +8,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.datasets.canvas import F32, Rng, Stage, blob, line, lot, noise, polygon, rectangle, rough_noise, uniform
+from rsccli.datasets.canvas import (
+    F32,
+    Rng,
+    Stage,
+    blob,
+    line,
+    lot,
+    noise,
+    polygon,
+    rectangle,
+    rough_noise,
+    texture_fill,
+    uniform,
+)
 from rsccli.types import U8, Bool
 
 # Fitting colour clusters to this many pixels is as good as to all of them.
@@ -139,17 +152,26 @@ def _nearest(colours: F32, centres: F32) -> npt.NDArray[np.intp]:
     return np.asarray(distance.argmin(1))
 
 
-def scene_parts(image: F32, rng: Rng, stage: Stage) -> Parts:
-    """Guess crowns, lawns and roofs of a scene."""
+def crowns_and_lawn(image: F32, stage: Stage) -> tuple[F32, F32]:
+    """Rough or dark green, and smooth green; coverages 0 or 1, float32 (H, W)."""
     smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(0.5)))
-    light = smooth.mean(2)
+    light, fine = smooth.mean(2), image.mean(2)
     green, _ = plants_of(smooth)
     side = max(3, round(stage.px(2.5)) | 1)
-    mean = cv2.blur(image.mean(2), (side, side))
-    rough = np.sqrt(np.maximum(cv2.blur(image.mean(2) ** 2, (side, side)) - mean**2, 0.0))
+    mean = cv2.blur(fine, (side, side))
+    rough = np.sqrt(np.maximum(cv2.blur(fine**2, (side, side)) - mean**2, 0.0))
     crowns = green & ((rough > 8.0) | (light < 0.8 * np.median(light)) | (light < 62.0))
+    opened = cv2.morphologyEx(crowns.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return opened.astype(np.float32), (green & (opened == 0)).astype(np.float32)
+
+
+def scene_parts(image: F32, rng: Rng, stage: Stage) -> Parts:
+    """Guess crowns, lawns and roofs of a scene."""
+    crowns, lawn = crowns_and_lawn(image, stage)
+    smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(0.5)))
+    light = smooth.mean(2)
+    green = crowns + lawn > 0.5
     kernel = np.ones((3, 3), np.uint8)
-    crowns_u8 = cv2.morphologyEx(crowns.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     roofs = np.zeros(light.shape, np.uint8)
     classes = clusters(smooth, rng, ROOF_CLASSES)
     usual = float(np.median(light))
@@ -163,8 +185,7 @@ def scene_parts(image: F32, rng: Rng, stage: Stage) -> Parts:
         likely = 0.0 if tone < 0.45 * usual else 0.45 if tone < 0.85 * usual else 0.92
         roofs |= _compact(part, rng, stage, likely)
     roofs = cv2.morphologyEx(roofs, cv2.MORPH_CLOSE, kernel)
-    lawn = (green & (crowns_u8 == 0)).astype(np.float32)
-    return Parts(crowns_u8.astype(np.float32), lawn, roofs.astype(np.float32))
+    return Parts(crowns, lawn, roofs.astype(np.float32))
 
 
 def _compact(part: U8, rng: Rng, stage: Stage, likely: float) -> U8:
@@ -235,7 +256,8 @@ def visible(image: F32, drawn: F32, region: F32, least: float = 6.0) -> F32:
     seen = float(np.abs(cv2.GaussianBlur(change, (0, 0), 1.5)[inside]).mean())
     if seen >= least or seen < 0.05:
         return drawn
-    enlarged: F32 = np.clip(image + change * min(least / seen, 2.0), 0, 254).astype(np.float32)
+    more = (min(least / seen, 2.0) - 1.0) * cv2.GaussianBlur(region, (0, 0), 1.0)[..., None]
+    enlarged: F32 = np.clip(drawn + change * more, 0, 254).astype(np.float32)
     return enlarged
 
 
@@ -264,3 +286,26 @@ def muted(colour: F32, rng: Rng) -> F32:
     grey = colour.mean()
     duller: F32 = (grey + (colour - grey) * uniform(rng, 0.35, 1.0)).astype(np.float32)
     return duller
+
+
+def fill(rng: Rng, patches: U8, rows: int, cols: int, stage: Stage) -> F32:
+    """A surface like one of some real patches, float32 (H, W, 3).
+
+    At coarse sampling a patch is a few pixels, whose repetition would show: its colour and roughness are taken.
+    """
+    tried = rng.integers(len(patches), size=3)
+    chosen = patches[min(tried.tolist(), key=lambda index: float(patches[index].std()))]
+    if stage.gsd_m < 1.8:
+        return texture_fill(rng, chosen[None], rows, cols, stage)
+    colour = muted(chosen.reshape(-1, 3).mean(0).astype(np.float32), rng)
+    uneven = 1.0 + uniform(rng, 0.02, 0.07) * rough_noise(rng, rows, cols, log_uniform(rng, 2.0, 20.0))
+    filled: F32 = (colour * uneven[..., None] + rng.normal(0, 2.0, (rows, cols, 1))).astype(np.float32)
+    return filled
+
+
+def calmest(image: F32, candidates: list[F32]) -> F32:
+    """Of some regions the one over the most open ground: without roofs, streets and crowns in it."""
+    light = image.mean(2)
+    busy = np.abs(light - cv2.GaussianBlur(light, (0, 0), 2.5))
+    costs = [float((busy * region).sum() / max(float(region.sum()), 1.0)) for region in candidates]
+    return candidates[int(np.argmin(costs))]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_stage import make_stage
 
 from rsccli.datasets import ground
 from rsccli.datasets.canvas import F32, Kind, Stage
-from rsccli.datasets.generated import Sources
 from rsccli.models.small.facts import KEYWORDS
 
 SIDE = 128
@@ -24,8 +24,8 @@ def scene() -> F32:
 
 
 @pytest.fixture(scope="module")
-def stage(sources: Sources) -> Stage:
-    return Stage(0.8, (0.6, 0.8), np.ones(3, np.float32), sources.textures)
+def stage() -> Stage:
+    return make_stage()
 
 
 @pytest.mark.parametrize(("name", "kind"), ground.KINDS.items())
@@ -45,7 +45,7 @@ def test_every_kind_changes_its_mask_and_is_repeatable(name: str, kind: Kind, st
             seen += 1
             assert difference[drawn.mask].mean() > 2.5, (name, seed)
             if not drawn.mask.all():
-                assert difference[drawn.mask].mean() > 2 * difference[~drawn.mask].mean()
+                assert difference[drawn.mask].mean() > 1.3 * difference[~drawn.mask].mean()
     assert seen >= 5
     assert np.array_equal(image, scene()), "a renderer wrote into its input"
 

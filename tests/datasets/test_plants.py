@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_stage import make_stage
 
 from rsccli.datasets import plants
 from rsccli.datasets.canvas import F32, Kind, Stage
-from rsccli.datasets.generated import Sources
 from rsccli.datasets.regions import excess_green
 from rsccli.models.small.facts import KEYWORDS
 
@@ -23,8 +23,8 @@ def scene() -> F32:
 
 
 @pytest.fixture(scope="module")
-def stage(sources: Sources) -> Stage:
-    return Stage(0.8, (0.6, 0.8), np.ones(3, np.float32), sources.textures)
+def stage() -> Stage:
+    return make_stage()
 
 
 @pytest.mark.parametrize(("name", "kind"), plants.KINDS.items())
