@@ -118,7 +118,7 @@ def look(image: F32, rng: Rng, strength: float) -> F32:
         + rng.normal(0, 0.02 * strength)
         + 0.3 * (_cast(rng, 0.04 * strength) - 1)
     )
-    air = AIRLIGHT * _cast(rng, 0.05) * uniform(rng, 0.6, 1.0)
+    air = AIRLIGHT * _cast(rng, 0.03) * uniform(rng, 0.6, 1.0)
     matrix = np.concatenate([mix * contrast * 255.0 * (1 - veil), (offset * 255 * (1 - veil) + air * veil)[:, None]], 1)
     y: F32 = cv2.transform(x, matrix.astype(np.float32))
     if rng.random() < 0.25:
