@@ -19,6 +19,7 @@ from rsccli.datasets.canvas import (
 from rsccli.datasets.regions import (
     band,
     clusters,
+    lightness,
     plants_of,
     ragged,
     scene_parts,
@@ -34,9 +35,9 @@ def dull(image: F32, rng: Rng) -> F32:
     """
     strength = uniform(rng, 0.15, 0.75)
     mean = image.mean((0, 1))
-    light = image.mean(2, keepdims=True)
+    light = lightness(image)[..., None]
     faded = image * (1.0 - 0.4 * strength) + light * (0.4 * strength)
-    local = cv2.GaussianBlur(image.mean(2), (0, 0), 12.0)[..., None]
+    local = cv2.GaussianBlur(lightness(image), (0, 0), 12.0)[..., None]
     # Diffuse light fills shadows more than it dims what is bright.
     shade = np.minimum(light - local, 0.0) * strength * 0.6
     faded = faded - shade
@@ -76,7 +77,7 @@ def _standing_out(image: F32, rng: Rng, stage: Stage) -> F32:
         smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(0.8)))
         classes = clusters(smooth, rng, 6)
         chosen = rng.permutation(6)[: int(rng.integers(1, 4))]
-        kept = (np.isin(classes, chosen) | (plants_of(smooth)[0] & (smooth.mean(2) < 90.0))).astype(np.uint8)
+        kept = (np.isin(classes, chosen) | (plants_of(smooth)[0] & (lightness(smooth) < 90.0))).astype(np.uint8)
         opened: F32 = cv2.morphologyEx(kept, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.float32)
         return opened
     parts = scene_parts(image, rng, stage)
@@ -93,7 +94,7 @@ def _standing_out(image: F32, rng: Rng, stage: Stage) -> F32:
     if rng.random() < 0.93:
         above = np.maximum(above, parts.roofs)
     if rng.random() < 0.5 and stage.gsd_m < 1.5:
-        light = image.mean(2)
+        light = lightness(image)
         cars = (light - cv2.GaussianBlur(light, (0, 0), stage.px(4.0)) > 45.0).astype(np.float32)
         above = np.maximum(above, cars)
     return above
@@ -109,7 +110,7 @@ def flood(image: F32, rng: Rng, stage: Stage) -> Rendered:
     tones = MUDDY if choice < 0.68 else SILVER if choice < 0.8 else GREEN if choice < 0.92 else CLEAR
     paint = surface(rng, rows, cols, stage, tones, 10.0)
     smooth = cv2.GaussianBlur(scene, (0, 0), max(0.8, stage.px(uniform(rng, 0.6, 2.0))))
-    light = smooth.mean(2, keepdims=True)
+    light = lightness(smooth)[..., None]
     mean = light.mean()
     if rng.random() < 0.6:
         # Shadows fall on water too, and shallow water takes its light from the ground.
@@ -142,7 +143,7 @@ def flooded_fields(image: F32, rng: Rng, stage: Stage) -> Rendered:
     else:
         low = shape(rng, rows, cols, stage, 12.0, 60.0)
     green, _ = plants_of(image)
-    trees = green & (image.mean(2) < np.quantile(image.mean(2), uniform(rng, 0.1, 0.4)))
+    trees = green & (lightness(image) < np.quantile(lightness(image), uniform(rng, 0.1, 0.4)))
     if rng.random() < 0.7:
         low = low * (1.0 - cv2.morphologyEx(trees.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))
     choice = rng.random()

@@ -24,6 +24,7 @@ from rsccli.datasets.regions import (
     band,
     fill,
     grain_angle,
+    lightness,
     log_uniform,
     muted,
     natural,
@@ -69,7 +70,7 @@ def _earth(image: F32, rng: Rng, stage: Stage) -> F32:
         )
         paint = colour * uneven[..., None] + rng.normal(0, uniform(rng, 1.0, 5.0), (rows, cols, 1))
     else:
-        light = cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(1.2))).mean(2)
+        light = lightness(cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(1.2))))
         colour = _tone(rng, stage, EARTH)
         detail = 1.0 + uniform(rng, 0.2, 0.7) * np.clip(light / max(light.mean(), 1.0) - 1.0, -0.5, 0.5)
         paint = colour * detail[..., None] + rng.normal(0, 3.0, (rows, cols, 1))
@@ -215,7 +216,7 @@ def mud_film(image: F32, rng: Rng, stage: Stage) -> Rendered:
     above = np.maximum(parts.crowns, parts.roofs if rng.random() < 0.85 else 0.0 * parts.roofs)
     covered = low * (1.0 - above)
     colour = _tone(rng, stage, MUD)
-    light = cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(0.8))).mean(2)
+    light = lightness(cv2.GaussianBlur(image, (0, 0), max(0.8, stage.px(0.8))))
     detail = 1.0 + uniform(rng, 0.1, 0.6) * np.clip(light / max(float(light.mean()), 1.0) - 1.0, -0.6, 0.6)
     streaks = oriented_noise(rng, rows, cols, stage.px(25.0), stage.px(4.0))
     patchy = rough_noise(rng, rows, cols, stage.px(12.0))
@@ -242,7 +243,7 @@ def burn_scar(image: F32, rng: Rng, stage: Stage) -> Rendered:
     islands = rough_noise(rng, rows, cols, stage.px(uniform(rng, 4.0, 16.0))) > uniform(rng, 0.9, 2.4)
     burnt = soften(region * (1.0 - islands), log_uniform(rng, 0.4, 3.0))
     green, _ = plants_of(image)
-    light = image.mean(2, keepdims=True)
+    light = lightness(image)[..., None]
     if rng.random() < 0.6:
         # Streets, roofs and rock do not burn.
         hard = ((light[..., 0] > 1.15 * np.median(light)) & ~green).astype(np.float32)
@@ -269,7 +270,7 @@ def burn_scar(image: F32, rng: Rng, stage: Stage) -> Rendered:
 def snow(image: F32, rng: Rng, stage: Stage) -> Rendered:
     """Snow from thin patches to full cover; streets, cleared, and trees, bare of it, stay dark."""
     rows, cols = image.shape[:2]
-    light = cv2.GaussianBlur(image, (0, 0), max(0.6, stage.px(0.5))).mean(2)
+    light = lightness(cv2.GaussianBlur(image, (0, 0), max(0.6, stage.px(0.5))))
     relative = light / max(float(light.mean()), 1.0)
     green, _ = plants_of(image)
     cover = np.full((rows, cols), uniform(rng, 0.75, 1.0), np.float32)
@@ -278,7 +279,7 @@ def snow(image: F32, rng: Rng, stage: Stage) -> Rendered:
         cover = cover * (1.0 - uniform(rng, 0.5, 1.0) * dark)
     if rng.random() < 0.5:
         spots = np.clip(cv2.GaussianBlur(green.astype(np.float32), (0, 0), 0.8), 0, 1)
-        rough = np.abs(image.mean(2) - light) > 4.0
+        rough = np.abs(lightness(image) - light) > 4.0
         cover = cover * (1.0 - uniform(rng, 0.2, 0.9) * spots * np.where(rough, 1.0, 0.5))
     if rng.random() < 0.6:
         red, blue = image[..., 0], image[..., 2]

@@ -22,6 +22,7 @@ from rsccli.datasets.regions import (
     calmest,
     crowns_and_lawn,
     fill,
+    lightness,
     log_uniform,
     natural,
     oriented_noise,
@@ -57,7 +58,7 @@ def _retinted(image: F32, rng: Rng, stage: Stage, keyword: str) -> F32:
         paint = image * gains.astype(np.float32)
     elif choice < 0.65:
         target = tones[int(rng.integers(len(tones)))] + rng.normal(0, 7, 3)
-        light = image.mean(2, keepdims=True)
+        light = lightness(image)[..., None]
         if rng.random() < 0.4:
             light = cv2.GaussianBlur(light, (0, 0), max(0.6, stage.px(1.0)))[..., None]
         strength = uniform(rng, 0.7, 1.0)
@@ -90,7 +91,7 @@ def _changed(image: F32, rng: Rng, stage: Stage, keyword: str, region: F32) -> R
         alpha = alpha * ramp
     if rng.random() < 0.5:
         # Crowns over a lawn and paths through it do not change with it.
-        light = image.mean(2)
+        light = lightness(image)
         near = cv2.GaussianBlur(light, (0, 0), max(2.0, stage.px(6.0)))
         odd = np.clip((np.abs(light - near) - uniform(rng, 12.0, 25.0)) / 10.0, 0, 1)
         alpha = alpha * (1.0 - uniform(rng, 0.5, 1.0) * odd)
@@ -113,7 +114,7 @@ def drier(image: F32, rng: Rng, stage: Stage) -> Rendered:
 
 def greener_natural(image: F32, rng: Rng, stage: Stage) -> Rendered:
     """Parcels of dry, bare or faintly green ground that are greener."""
-    light = image.mean(2)
+    light = lightness(image)
     red, blue = image[..., 0], image[..., 2]
     open_water = cv2.GaussianBlur(light, (0, 0), 2.0) < DARKEST
     # Warm or green ground of middling brightness; roofs and streets are grey or very bright.
@@ -136,7 +137,7 @@ def drier_natural(image: F32, rng: Rng, stage: Stage) -> Rendered:
     wanted = lawn > 0.5
     if rng.random() < 0.3:
         wanted = wanted | (crowns > 0.5)
-    wanted &= cv2.GaussianBlur(image.mean(2), (0, 0), 2.0) > DARKEST
+    wanted &= cv2.GaussianBlur(lightness(image), (0, 0), 2.0) > DARKEST
     region = wanted.astype(np.float32) if rng.random() < 0.35 else natural(image, rng, stage, wanted, most=8)
     if region is None or region.mean() < 0.004:
         return _changed(image, rng, stage, DRY, _calm_plot(image, rng, stage))

@@ -22,6 +22,7 @@ from rsccli.datasets.canvas import (
 from rsccli.datasets.regions import (
     excess_green,
     fill,
+    lightness,
     log_uniform,
     plants_of,
     ragged,
@@ -184,7 +185,7 @@ def without_trees(image: F32, rng: Rng, stage: Stage, points: F32) -> Rendered |
         return None
     start = inside[int(rng.integers(len(inside)))]
     near = inside[np.argsort(((inside - start) ** 2).sum(1))][: int(log_uniform(rng, 1.5, 24.0))]
-    light = cv2.GaussianBlur(image.mean(2), (0, 0), 1.0)
+    light = cv2.GaussianBlur(lightness(image), (0, 0), 1.0)
     dx, dy = _shadow_offset(light, near, stage.px(4.5))
     crowns, cover = np.zeros((rows, cols), np.uint8), np.zeros((rows, cols), np.uint8)
     base = uniform(rng, 3.4, 5.2)
@@ -209,7 +210,7 @@ def without_trees(image: F32, rng: Rng, stage: Stage, points: F32) -> Rendered |
 
 def _from_beside(image: F32, rng: Rng, stage: Stage, cover: U8) -> F32:
     """The image moved so that what comes to lie under the crowns is green or tall as seldom as possible."""
-    tall = (plants_of(image)[0] & (image.mean(2) < 0.9 * np.median(image.mean(2)))).astype(np.uint8) | cover
+    tall = (plants_of(image)[0] & (lightness(image) < 0.9 * np.median(lightness(image)))).astype(np.uint8) | cover
     hole = cover > 0
     best, least = (0, 0), np.inf
     for _ in range(10):

@@ -24,6 +24,7 @@ from rsccli.datasets.regions import (
     band,
     calmest,
     fill,
+    lightness,
     log_uniform,
     muted,
     natural,
@@ -60,7 +61,7 @@ def pond_in_the_open(image: F32, rng: Rng, stage: Stage) -> Rendered:
     """Water on open ground of the scene: a hollow of one colour class, or the calmest of some places."""
     rows, cols = image.shape[:2]
     if rng.random() < 0.35:
-        calm = cv2.blur(np.abs(image.mean(2) - cv2.GaussianBlur(image.mean(2), (0, 0), 2.0)), (7, 7)) < 6.0
+        calm = cv2.blur(np.abs(lightness(image) - cv2.GaussianBlur(lightness(image), (0, 0), 2.0)), (7, 7)) < 6.0
         hollow = natural(image, rng, stage, calm, most=2)
         if hollow is not None and hollow.mean() > 0.003:
             return _filled(image, rng, stage, np.clip((soften(hollow, 1.5) - 0.5) * 3.0 + 0.5, 0, 1))

@@ -57,6 +57,8 @@ def surface(rng: Rng, rows: int, cols: int, stage: Stage, tones: F32, spread: fl
     gain = stage.gain if rng.random() < 0.75 else np.float32(uniform(rng, 0.75, 1.2))
     colour = (colour + rng.normal(0, 0.3 * spread, 3) + rng.normal(0, spread)) * gain
     colour = muted(colour.astype(np.float32), rng)
+    # Algae never make a flood as green as a lawn.
+    colour[1] = min(colour[1], 1.13 * float(colour[[0, 2]].mean()))
     light = 1.0 + log_uniform(rng, 0.008, 0.1) * noise(rng, rows, cols, stage.px(uniform(rng, 15.0, 60.0)))
     if rng.random() < 0.4:
         length = max(8.0, stage.px(uniform(rng, 20.0, 80.0)))
