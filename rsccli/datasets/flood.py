@@ -42,7 +42,7 @@ def dull(image: F32, rng: Rng) -> F32:
     shade = np.minimum(light - local, 0.0) * strength * 0.6
     faded = faded - shade
     faded = faded + (mean - faded) * (0.3 * strength)
-    warm = np.array([uniform(rng, 0.98, 1.06), 1.0, uniform(rng, 0.86, 1.0)], np.float32)
+    warm = np.array([uniform(rng, 0.98, 1.05), 1.0, uniform(rng, 0.91, 1.01)], np.float32)
     faded = faded * warm * uniform(rng, 0.75, 1.05)
     if rng.random() < 0.7:
         faded = cv2.GaussianBlur(faded.astype(np.float32), (0, 0), uniform(rng, 0.3, 1.1))

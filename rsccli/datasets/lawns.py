@@ -141,7 +141,8 @@ def drier_natural(image: F32, rng: Rng, stage: Stage) -> Rendered:
     region = wanted.astype(np.float32) if rng.random() < 0.35 else natural(image, rng, stage, wanted, most=8)
     if region is None or region.mean() < 0.004:
         return _changed(image, rng, stage, DRY, _calm_plot(image, rng, stage))
-    region = cv2.morphologyEx(region, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    opened = cv2.morphologyEx(region, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    region = opened if opened.mean() > 0.003 else region
     return _changed(image, rng, stage, DRY, region.astype(np.float32))
 
 

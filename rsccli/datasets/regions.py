@@ -189,7 +189,7 @@ def scene_parts(image: F32, rng: Rng, stage: Stage) -> Parts:
         part = cv2.morphologyEx(part, cv2.MORPH_OPEN, kernel)
         # Asphalt is dark and shadows are darker: dark patches are roofs less often.
         tone = float(light[part > 0].mean()) if part.any() else 0.0
-        likely = 0.0 if tone < 0.45 * usual else 0.45 if tone < 0.85 * usual else 0.92
+        likely = 0.0 if tone < 0.45 * usual else 0.55 if tone < 0.85 * usual else 0.95
         roofs |= _compact(part, rng, stage, likely)
     roofs = cv2.morphologyEx(roofs, cv2.MORPH_CLOSE, kernel)
     return Parts(crowns, lawn, roofs.astype(np.float32))
@@ -199,7 +199,7 @@ def _compact(part: U8, rng: Rng, stage: Stage, likely: float) -> U8:
     """Components that could be a roof by size and shape, each kept with a probability."""
     kept = np.zeros_like(part)
     # Roof and driveway of one colour hang together by a neck; the neck is cut, and the outline grown back after.
-    neck = np.ones((round(stage.px(NECK_M)) | 1,) * 2, np.uint8)
+    neck = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(stage.px(NECK_M)) | 1,) * 2)
     part = cv2.morphologyEx(part, cv2.MORPH_OPEN, neck)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4)
     inner = cv2.distanceTransform(part, cv2.DIST_L2, 3)
