@@ -8,6 +8,7 @@ from rsccli.datasets.canvas import F32, Kind, PairRenderer, Rendered, Rng, Stage
 from rsccli.datasets.damage import burned_houses, damaged_hall, damaged_houses, debris, demolished
 from rsccli.datasets.halls import FLAT_ROOFS, draw_hall, plan_hall
 from rsccli.datasets.houses import (
+    ROOFS,
     Plot,
     block_plots,
     draw_bush,
@@ -36,11 +37,13 @@ def _neighbourhood(sketch: Sketch, plots: list[Plot], share_built: float = 1.0) 
     rng = sketch.rng
     yards, lawns = _yards(rng), rng.random() < 0.55
     drive, count = sketch.tone(PALE), 0
+    # Neighbours share a builder, and so few colours.
+    roofs = ROOFS[rng.permutation(len(ROOFS))[: int(rng.integers(1, 5))]]
     for plot in plots:
         lawn: Surface | None = "grass" if lawns and rng.random() < 0.7 else None
         draw_plot(sketch, plot, yards[int(rng.integers(2))], lawn, drive)
     for plot in plots:
-        house = plan_house(sketch, plot)
+        house = plan_house(sketch, plot, roofs)
         if rng.random() < share_built:
             draw_house(sketch, house)
             count += _inside(sketch, plot.centre)

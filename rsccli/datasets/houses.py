@@ -74,8 +74,8 @@ def draw_roof(sketch: Sketch, corners: F64, hip: float, colour: F32) -> None:
         sketch.strip(np.array([first, last]), 0.5, colour * np.float32(1.12))
 
 
-def plan_house(sketch: Sketch, plot: Plot) -> House:
-    """A house that fits a plot: one to three wings, and a roof."""
+def plan_house(sketch: Sketch, plot: Plot, roofs: F32 = ROOFS) -> House:
+    """A house that fits a plot: one to three wings, and a roof in one of some colours (n, 3)."""
     rng, px = sketch.rng, sketch.stage.px
     length = min(px(uniform(rng, 10.0, 18.0)), 0.92 * plot.width)
     width = min(px(uniform(rng, 8.0, 12.5)), 0.7 * plot.depth)
@@ -92,7 +92,7 @@ def plan_house(sketch: Sketch, plot: Plot) -> House:
             spot = spot + across * float(rng.choice([-1, 1, 1])) * (width + depth) / 2 * 0.75
             parts.append(rectangle(spot[0], spot[1], wing, depth * 1.5, plot.angle))
             hips.append(hips[0])
-    return House(tuple(parts), tuple(hips), uniform(rng, 2.6, 6.0), sketch.tone(ROOFS, centre))
+    return House(tuple(parts), tuple(hips), uniform(rng, 2.6, 6.0), sketch.tone(roofs, centre))
 
 
 def draw_house(sketch: Sketch, house: House) -> None:

@@ -123,10 +123,12 @@ class Sketch:
         left = np.array([self.shade - 0.02, self.shade, self.shade + 0.05], np.float32)
         self.image[down, across] *= 1.0 - depth * total[..., None] * (1.0 - left)
 
-    def tone(self, palette: F32, at: F64 | None = None, spread: float = 7.0) -> F32:
+    def tone(self, palette: F32, at: F64 | None = None, spread: float = 6.0) -> F32:
         """One colour of a palette, varied, under the light of the scene, drawn to the ground's own at a point."""
         base = palette[int(self.rng.integers(len(palette)))] * uniform(self.rng, 0.86, 1.14)
-        colour = (base + self.rng.normal(0, spread, 3)) * self.stage.gain
+        # Built things are nearly grey: their light varies more than their hue, and the scene tints them little.
+        tint = 0.3 * self.stage.gain + 0.7 * self.stage.gain.mean()
+        colour = (base + self.rng.normal(0, spread) + self.rng.normal(0, 0.45 * spread, 3)) * tint
         pull = max(0.0, uniform(self.rng, -0.5, 0.55))
         if at is not None and pull:
             x, y = int(np.clip(at[0], 2, self.cols - 3)), int(np.clip(at[1], 2, self.rows - 3))
@@ -145,7 +147,7 @@ class Sketch:
         rng, stage, rows, cols = self.rng, self.stage, self.rows, self.cols
         if kind == "own":
             smooth = cv2.GaussianBlur(self.before, (0, 0), max(1.5, stage.px(uniform(rng, 3.0, 8.0))))
-            made = smooth * uniform(rng, 0.9, 1.25) + rng.normal(0, 8, 3)
+            made = smooth * uniform(rng, 0.9, 1.25) + rng.normal(0, 8) + rng.normal(0, 2.5, 3)
             own: F32 = (made * (1.0 + 0.05 * self.grain)[..., None]).astype(np.float32)
             return own
         if kind in ("concrete", "flat"):
