@@ -53,10 +53,12 @@ def one_date(
     if strength > 0:
         if rng.random() < 0.1 + 0.4 * strength:
             image = season(image, rng, strength)
-        if rng.random() < 0.1 + 0.4 * strength:
+        if rng.random() < 0.1 + 0.6 * strength:
+            image = materials(image, rng, strength)
+        if rng.random() < 0.1 + 0.6 * strength:
             image = sun(image, rng, strength, gsd_m)
         image = look(image, rng, strength)
-        if rng.random() < 0.35 + 0.2 * strength:
+        if rng.random() < 0.25 + 0.2 * strength:
             image = sharpness(image, rng)
     hidden: Bool = np.zeros(image.shape[:2], bool)
     if rng.random() < clouds:
@@ -105,7 +107,7 @@ def look(image: F32, rng: Rng, strength: float) -> F32:
     mix = np.eye(3) + rng.normal(0, spread * strength, (3, 3))
     mix = mix / mix.sum(1, keepdims=True)
     mix = saturation * mix + (1 - saturation) * GREY[None]
-    cast = _cast(rng, 0.07 * strength)
+    cast = _cast(rng, 0.065 * strength)
     gain = float(np.exp(np.clip(rng.normal(0, 0.17), -0.4, 0.35) * strength))
     mix = cast[:, None] * gain * mix
     veil = 0.0
@@ -128,7 +130,7 @@ def look(image: F32, rng: Rng, strength: float) -> F32:
 
 def _cast(rng: Rng, spread: float) -> npt.NDArray[np.float64]:
     """Factors of the bands: warm or cool more than green or pink, as light and haze are."""
-    warm, green = rng.normal(0, spread), rng.normal(0, 0.4 * spread)
+    warm, green = np.clip(rng.normal(0, spread, 2), -1.6 * spread, 1.6 * spread) * (1.0, 0.4)
     return np.array([1 + warm, 1 + green, 1 - warm])
 
 
@@ -137,7 +139,7 @@ def _stretched(x: F32, rng: Rng, strength: float) -> F32:
     sample = x[::4, ::4].reshape(-1, 3)
     low, high = np.quantile(sample, uniform(rng, 0.0, 0.04), 0), np.quantile(sample, uniform(rng, 0.96, 1.0), 0)
     bottom, top = uniform(rng, 0.0, 0.18), uniform(rng, 0.6, 0.98)
-    wide = np.maximum(high - low, 0.15)
+    wide = np.maximum(high - low, 0.25)
     factor = 1 + ((top - bottom) / wide - 1) * strength
     offset = (bottom - low * (top - bottom) / wide) * strength
     stretched: F32 = np.clip(x * factor + offset, 0, 1.1).astype(np.float32)
@@ -153,6 +155,19 @@ def _uneven(image: F32, rng: Rng, strength: float) -> F32:
         return result
     veil = np.clip(0.12 + 0.1 * slow, 0, 0.5)[..., None] * np.float32(strength)
     result = image + (AIRLIGHT.astype(np.float32) - image) * veil
+    return result
+
+
+def materials(image: F32, rng: Rng, strength: float) -> F32:
+    """Roofs, roads, soils and plants that each turn brighter or darker, as their gloss and the light have it."""
+    gain = np.zeros(image.shape[:2], np.float32)
+    for _ in range(3):
+        # A wave over colour space: what is alike in colour changes alike.
+        view = rng.normal(0, 1, (1, 3)).astype(np.float32)
+        view = (view - view.mean()) * np.float32(0.05) + np.float32(rng.normal(0, 0.03))
+        gain += np.sin(cv2.transform(image, view) + np.float32(uniform(rng, 0, 2 * np.pi)))
+    soft = cv2.GaussianBlur(gain, (0, 0), 1.2)
+    result: F32 = image * cv2.exp(np.float32(uniform(rng, 0.04, 0.2) * strength) * soft)[..., None]
     return result
 
 
@@ -190,23 +205,23 @@ def sun(image: F32, rng: Rng, strength: float, gsd_m: float) -> F32:
     # Shade is blue; crowns, as dark, are green.
     shaded = shaded * _step(image[..., 2] / (image[..., :2].max(2) + 4), 0.72, 0.95)
     shaded = cv2.blur(shaded.astype(np.float32), (3, 3))
-    if kind < 0.25:
+    if kind < 0.2:
         return _overcast(image, rng, near, shaded, strength)
-    if kind < 0.5:
+    if kind < 0.35:
         amount = uniform(rng, -0.55, 0.9) * strength
         return _lifted(image, near, shaded, amount) if amount > 0 else _darker(image, shaded, -amount)
     angle, length = uniform(rng, 0, 2 * np.pi), float(np.clip(uniform(rng, 0.6, 4.5) / gsd_m, 1.0, 5.0))
     step = (length * np.cos(angle), length * np.sin(angle))
-    if kind < 0.75:
-        return _darker(
-            _lifted(image, near, shaded, 0.85 * strength), _moved(shaded, *step), uniform(rng, 0.35, 0.65) * strength
-        )
-    if kind < 0.9:
-        # What is brighter than its surroundings or leafy stands up and casts a shadow beside itself.
+    if kind < 0.85:
+        # Shadows leave where they were and fall beside what stands up: brighter than its surroundings, or leafy.
         leafy = _step((2 * image[..., 1] - image[..., 0] - image[..., 2]) / (grey + 20), 0.1, 0.25)
-        tall = np.maximum(_step(grey / (around + 8), 1.1, 1.3), leafy * np.float32(rng.random() < 0.5))
+        tall = np.maximum(_step(grey / (around + 8), 1.05, 1.25), leafy * np.float32(rng.random() < 0.6))
         tall = cv2.medianBlur((255 * tall).astype(np.uint8), 5).astype(np.float32) / 255
-        return _darker(image, np.clip(_moved(tall, *step) - tall, 0, 1), uniform(rng, 0.25, 0.6) * strength)
+        cast = np.clip(_moved(tall, *step) - tall, 0, 1) * np.float32(kind > 0.5)
+        if kind < 0.5 or rng.random() < 0.75:
+            image = _lifted(image, near, shaded, 0.9 * strength)
+            cast = np.maximum(cast, _moved(shaded, *step)) if kind < 0.5 or rng.random() < 0.6 else cast
+        return _darker(image, cast, uniform(rng, 0.35, 0.7) * strength)
     return _darker(image, _long_shadows(rng, grey.shape[0], grey.shape[1], angle), uniform(rng, 0.2, 0.55) * strength)
 
 
@@ -313,7 +328,7 @@ def sharpness(image: F32, rng: Rng) -> F32:
     kind = rng.random()
     if kind < 0.45:
         rows, cols = image.shape[:2]
-        factor = 1.0 / uniform(rng, 1.0, 2.5)
+        factor = 1.0 / (1.0 + 1.5 * uniform(rng, 0.0, 1.0) ** 1.5)
         small = cv2.resize(image, (round(cols * factor), round(rows * factor)), interpolation=cv2.INTER_AREA)
         back = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST], p=[0.5, 0.42, 0.08]))
         image = cv2.resize(small, (cols, rows), interpolation=back)

@@ -138,12 +138,16 @@ def _mask(cell: Cell) -> U8:
     found = [int(value) for value in np.unique(layers) if value]
     for value in found:
         painted[layers == value] = keyword_colour(value - 1)
-    for value in found:
+    lowest = 0
+    for value in sorted(found, key=lambda value: float(np.median(np.nonzero(layers == value)[0]))):
         rows, cols = np.nonzero(layers == value)
         name = KEYWORDS[value - 1]
         (wide, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.33, 1)
         col = int(np.clip(np.median(cols) - wide // 2, 1, max(1, layers.shape[1] - wide - 1)))
-        _write(painted, name, (col, int(np.clip(np.median(rows), 10, layers.shape[0] - 4))), WHITE, outlined=True)
+        # Names never lie on each other while there is room.
+        row = int(np.clip(max(np.median(rows), lowest + 11), 10, layers.shape[0] - 4))
+        lowest = row
+        _write(painted, name, (col, row), WHITE, outlined=True)
     return painted
 
 

@@ -115,3 +115,26 @@ def test_missing_data_leaves_a_quarter_at_least() -> None:
     assert min(shares) >= 0.25
     assert max(shares) < 1.0
     assert np.std(shares) > 0.1
+
+
+def test_materials_change_with_their_colour_and_keep_the_scene(ground: F32) -> None:
+    apart = []
+    for seed in range(30):
+        ratio = (nuisance.materials(ground, np.random.default_rng(seed), 1.0) / np.maximum(ground, 1)).mean(2)
+        assert 0.4 < ratio.min() and ratio.max() < 2.5
+        apart.append(abs(ratio[25:45, 35:65].mean() - ratio[62:78, 12:38].mean()))
+    assert np.median(apart) > 0.05
+
+
+def test_sun_changes_shadows_and_little_else() -> None:
+    scene = np.full((SIDE, SIDE, 3), 130, np.float32)
+    scene[30:60, 30:60] = 200
+    scene[60:66, 30:66] = (35, 38, 40)
+    far = np.ones((SIDE, SIDE), bool)
+    far[15:80, 15:80] = False
+    shade, elsewhere = [], []
+    for seed in range(60):
+        change = np.abs(nuisance.sun(scene, np.random.default_rng(seed), 1.0, 0.6) - scene).mean(2)
+        shade.append(change[61:65, 32:64].mean())
+        elsewhere.append(change[far].mean())
+    assert np.mean(shade) > 3 * np.mean(elsewhere)
