@@ -33,12 +33,12 @@ def clouded(image: F32, rng: Rng, gsd_m: float = 0.6) -> tuple[F32, Bool]:
     """Clouds of a random sort over an image.
 
     Args:
-        image: (S, S, 3), 0-255.
+        image: (S, S, 3), 0-255. gsd_m: metres per pixel.
 
     Returns:
         the image with clouds, and bool (S, S): ground hidden by opaque cloud or dark shadow.
     """
-    cover = cloud_cover(rng, image.shape[0])
+    cover = cloud_cover(rng, image.shape[0], gsd_m)
     # Ground in shade is lit by the sky alone, which is blue.
     tint = np.array([1.0, 0.93, 0.82], np.float32)
     dark = image * (1.0 - cover.shade[..., None] * tint)
@@ -47,14 +47,18 @@ def clouded(image: F32, rng: Rng, gsd_m: float = 0.6) -> tuple[F32, Bool]:
     return drawn, (cover.cloud >= HIDING_COVER) | (cover.shade >= HIDING_DARKNESS)
 
 
-def cloud_cover(rng: Rng, side: int) -> Cover:
+def cloud_cover(rng: Rng, side: int, gsd_m: float = 0.6) -> Cover:
     """Small cumulus, the edge of a large deck, or thin cloud, with its shadow.
 
     Args:
-        side: of the image, in pixels.
+        side: of the image, in pixels. gsd_m: metres per pixel.
     """
     sort = rng.random()
-    size = side * (uniform(rng, 0.15, 0.45) if sort < 0.45 else uniform(rng, 0.6, 1.5))
+    if sort < 0.45:
+        puff = float(np.exp(uniform(rng, np.log(12.0), np.log(200.0)))) / gsd_m
+        size = float(np.clip(puff, 0.08 * side, 0.6 * side))
+    else:
+        size = side * uniform(rng, 0.6, 1.5)
     thin = sort > 0.75
     field = _field(rng, 2 * side, size)
     # Cover is a quantile of the field: from a few puffs to nearly everything.
