@@ -18,6 +18,7 @@ CARS = np.array(
     [[228, 228, 228], [206, 206, 208], [42, 42, 46], [70, 72, 76], [124, 126, 130], [140, 40, 36], [44, 62, 112]],
     np.float32,
 )
+MOST_HOUSES = 90
 BUSHES = np.array([[52, 70, 42], [66, 86, 52], [44, 58, 40], [84, 98, 62]], np.float32)
 
 
@@ -62,6 +63,8 @@ def draw_roof(sketch: Sketch, corners: F64, hip: float, colour: F32) -> None:
     start, end = (a + d) / 2, (b + c) / 2
     first, last = start + (end - start) * inset, end + (start - end) * inset
     sketch.fill(corners, colour, grain=0.06)
+    if width < 3.0:
+        return
     slopes = [np.array([a, b, last, first]), np.array([d, c, last, first])]
     if hip > 0.1:
         slopes += [np.array([a, d, first]), np.array([b, c, last])]
@@ -97,9 +100,12 @@ def plan_house(sketch: Sketch, plot: Plot, roofs: F32 = ROOFS) -> House:
 
 def draw_house(sketch: Sketch, house: House) -> None:
     """Shadow, wings, and small things on the roof."""
-    sketch.shadow(list(house.parts), house.height_m)
+    if sketch.stage.px(house.height_m) > 1.0:
+        sketch.shadow(list(house.parts), house.height_m)
     for part, hip in zip(reversed(house.parts), reversed(house.hips), strict=True):
         draw_roof(sketch, part, hip, house.colour)
+    if sketch.stage.gsd_m > 1.0:
+        return
     a, b, _, d = house.parts[0]
     for _ in range(int(sketch.rng.integers(0, 4))):
         spot = a + (b - a) * uniform(sketch.rng, 0.1, 0.9) + (d - a) * uniform(sketch.rng, 0.15, 0.85)
@@ -138,7 +144,7 @@ def draw_plot(sketch: Sketch, plot: Plot, yard: Surface | None, lawn: Surface | 
     if yard is not None:
         shape = rectangle(x, y, plot.width, plot.depth, plot.angle) + rng.normal(0, px(0.4), (4, 2))
         sketch.fill(shape, sketch.surface(yard), uniform(rng, 0.8, 1.0))
-        if rng.random() < 0.6:
+        if rng.random() < 0.6 and sketch.stage.gsd_m < 1.2:
             back = [plot.centre + along * s * plot.width / 2 - across * plot.depth / 2 for s in (-1, 1)]
             post = plot.centre + along * plot.width / 2 + across * plot.depth * 0.2
             tone = sketch.image[int(np.clip(y, 0, sketch.rows - 1)), int(np.clip(x, 0, sketch.cols - 1))]
@@ -156,6 +162,8 @@ def draw_plot(sketch: Sketch, plot: Plot, yard: Surface | None, lawn: Surface | 
     start = plot.centre + along * side
     drives = ribbon(np.array([start, start + across * (plot.depth / 2 + px(1.5))]), px(uniform(rng, 3.0, 6.5)))
     sketch.fill(drives, drive, 0.95)
+    if sketch.stage.gsd_m > 1.5:
+        return
     if rng.random() < 0.35:
         draw_car(sketch, start + across * 0.4 * plot.depth, plot.angle + np.pi / 2)
     for _ in range(int(rng.integers(0, 3))):
@@ -201,6 +209,9 @@ def block_plots(rng: Rng, stage: Stage, rows: int, cols: int) -> tuple[list[Plot
     plots, streets = [], []
     streets_each = max(1, round(tall / pitch))
     across_count = max(3, round(wide / width))
+    # Time and truth: a coarse scene could hold a town, but one is not built between two dates.
+    across_count = max(3, min(across_count, MOST_HOUSES // 2))
+    streets_each = min(streets_each, max(1, MOST_HOUSES // (2 * across_count)))
     for number in range(streets_each):
         offset = (number - (streets_each - 1) / 2) * pitch
         middle = centre + across * offset

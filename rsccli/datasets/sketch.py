@@ -18,6 +18,11 @@ Window = tuple[slice, slice]
 Surface = Literal["soil", "grass", "asphalt", "concrete", "flat", "own"]
 PALE = np.array([[198, 192, 182], [178, 172, 162], [214, 208, 196], [160, 156, 150]], np.float32)
 EARTH = np.array([[168, 146, 118], [150, 134, 112], [186, 168, 142], [136, 116, 92], [190, 180, 164]], np.float32)
+GROUNDS = {
+    "soil": EARTH,
+    "grass": np.array([[78, 96, 62], [96, 108, 70], [64, 84, 56], [112, 116, 84]], np.float32),
+    "asphalt": np.array([[84, 84, 86], [104, 104, 105], [122, 121, 119], [68, 69, 72]], np.float32),
+}
 # Larger shapes are smoothed by OpenCV, whose smoothing makes small ones too fat.
 SUPERSAMPLED_PX = 40
 
@@ -152,10 +157,20 @@ class Sketch:
             return own
         if kind in ("concrete", "flat"):
             colour = self.tone(PALE if kind == "concrete" else EARTH)
-            uneven = 1.0 + 0.03 * self.grain + 0.04 * rough_noise(rng, rows, cols, stage.px(uniform(rng, 4, 15)))
+            uneven = (
+                1.0
+                + 0.03 * self.grain
+                + uniform(rng, 0.01, 0.03) * rough_noise(rng, rows, cols, stage.px(uniform(rng, 4, 15)))
+            )
             plain: F32 = (colour * uneven[..., None]).astype(np.float32)
             return plain
-        return texture_fill(rng, getattr(stage.textures, kind), rows, cols, stage) * np.float32(uniform(rng, 0.85, 1.2))
+        # Patches are sorted by colour alone, so some are roofs: they give their grain and part of their hue.
+        real = texture_fill(rng, getattr(stage.textures, kind), rows, cols, stage)
+        mean = real.mean((0, 1))
+        own_hue = uniform(rng, 0.1, 0.6)
+        real = (real - mean) * np.float32(uniform(rng, 0.5, 0.9)) + mean * own_hue
+        filled: F32 = (real + self.tone(GROUNDS[kind]) * (1.0 - own_hue)).astype(np.float32)
+        return filled
 
     def finish(self, keyword: str, count: int = 1) -> Rendered:
         """Make what was drawn as soft and as noisy as a sensor does, and hand it over."""
