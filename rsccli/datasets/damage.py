@@ -29,10 +29,12 @@ def rubble(rng: Rng, rows: int, cols: int, stage: Stage, own: F32 | None = None)
     """A surface (H, W, 3) of broken boards, plaster and roof, mixed with a roof's own colour."""
     tones = RUBBLE if own is None else np.concatenate([RUBBLE, np.tile(own / stage.gain, (3, 1))]).astype(np.float32)
     tones = tones[rng.permutation(len(tones))[: int(rng.integers(4, 7))]]
+    # Rubble ranges from speckled to dusty and nearly even.
+    tones = tones.mean(0) + (tones - tones.mean(0)) * np.float32(uniform(rng, 0.3, 0.95))
     mixed = noise(rng, rows, cols, max(1.0, stage.px(uniform(rng, 0.7, 1.6))))
     mixed = mixed + np.float32(0.7) * noise(rng, rows, cols, stage.px(uniform(rng, 3, 7)))
     which = (mixed * 1.1 + len(tones) / 2).clip(0, len(tones) - 1).astype(np.int64)
-    light = 1.0 + 0.16 * noise(rng, rows, cols, 1.2)
+    light = 1.0 + uniform(rng, 0.05, 0.16) * noise(rng, rows, cols, 1.2)
     made: F32 = np.clip(tones[which] * stage.gain * light[..., None], 8, 245).astype(np.float32)
     return made
 

@@ -118,7 +118,8 @@ def draw_car(sketch: Sketch, spot: F64, angle: float) -> None:
     """One car with its windows and a sliver of shadow; cars are no change."""
     px = sketch.stage.px
     body = rectangle(spot[0], spot[1], px(uniform(sketch.rng, 4.1, 5.3)), px(uniform(sketch.rng, 1.7, 2.1)), angle)
-    sketch.shadow([body], 1.5, 0.7)
+    fallen = body + np.array(sketch.stage.sun) * px(0.8 * sketch.stretch)
+    sketch.fill(fallen, np.full(3, 28.0, np.float32), 0.6 * (1.0 - sketch.shade), mark=False)
     colour = sketch.tone(CARS)
     sketch.fill(body, colour, 0.92, mark=False)
     if sketch.stage.gsd_m < 0.8:
