@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -47,6 +48,30 @@ class Rendered:
     image: F32
     mask: Bool
     count: int = 1
+
+
+Renderer = Callable[[F32, Rng, Stage], Rendered]
+PairRenderer = Callable[[F32, F32, Rng, Stage], tuple[F32, F32, Rendered]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of change that can be drawn.
+
+    Attributes:
+        render: draws it into the later date; or None, and
+        render_pair: draws it where both dates are needed (what was there before, and what became of it).
+        weight: how often it is drawn against a middling kind, above 0.
+        fine, coarse: whether it can be drawn below, and from, 2 m ground sampling distance.
+        twin: whether it may be drawn alike into both dates, as no change.
+    """
+
+    render: Renderer | None = None
+    render_pair: PairRenderer | None = None
+    weight: float = 1.0
+    fine: bool = True
+    coarse: bool = False
+    twin: bool = True
 
 
 @dataclass(frozen=True)

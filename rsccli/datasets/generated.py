@@ -8,78 +8,40 @@ the edges of what is drawn say nothing by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from rsccli.datasets import nuisance, objects, surfaces
-from rsccli.datasets.canvas import (
-    F32,
-    Rendered,
-    Rng,
-    Stage,
-    Textures,
-    blend,
-    gather_textures,
-    soften,
-    texture_fill,
-    uniform,
+from rsccli.datasets import buildings, facilities, flood, ground, nuisance, plants, water
+from rsccli.datasets.backgrounds import Background, Sources, background
+from rsccli.datasets.canvas import F32, Kind, Rendered, Rng, Stage, blend, soften, texture_fill, uniform
+from rsccli.models.small.facts import (
+    CHANGED,
+    COUNTED,
+    KEYWORDS,
+    MAX_KEYWORDS,
+    REGISTERS,
+    REVERSED,
+    UNCHANGED,
+    Facts,
+    Finding,
+    count_index,
+    mask_facts,
 )
-from rsccli.datasets.grammar import CHANGED, UNCHANGED, sentence
-from rsccli.datasets.naip import GSD_M as NAIP_GSD_M
-from rsccli.datasets.naip import Chip, Place, Split, read_places
-from rsccli.datasets.prairie import GSD_M as PRAIRIE_GSD_M
-from rsccli.datasets.prairie import PrairieDate, labelled_change, read_prairie
-from rsccli.models.small.facts import KEYWORDS, MAX_KEYWORDS, Facts, mask_facts
+from rsccli.models.small.grammar import sentence
 from rsccli.types import U8, Bool
 
-Renderer = Callable[[F32, Rng, Stage], Rendered]
-FINE: dict[str, Renderer] = {
-    "new house": objects.houses,
-    "new building": objects.large_buildings,
-    "new road": objects.road,
-    "parking lot": objects.parking_lot,
-    "bare soil": surfaces.bare_soil,
-    "greener vegetation": surfaces.greener,
-    "drier vegetation": surfaces.drier,
-    "new trees": surfaces.trees,
-    "water gain": surfaces.open_water,
-    "flood": surfaces.flood,
-    "burn scar": surfaces.burn_scar,
-    "debris": objects.debris,
-}
-# Drawn more often: kinds that come out in several ways, or small.
-OFTEN = {"flood": 2.0, "water gain": 1.8, "new house": 1.6, "new trees": 1.6, "new road": 1.3}
-DAMAGE = "building damage"
-# What an image decides by its own content cannot be drawn alike into two dates.
-TWINS = tuple(kind for kind in FINE if kind != "flood")
-COARSE = (
-    "new building",
-    "new road",
-    "bare soil",
-    "greener vegetation",
-    "drier vegetation",
-    "water gain",
-    "flood",
-    "burn scar",
-)
-REVERSED = {
-    "new house": "building removed",
-    "new building": "building removed",
-    "new road": "road removed",
-    "greener vegetation": "drier vegetation",
-    "drier vegetation": "greener vegetation",
-    "new trees": "tree loss",
-    "tree loss": "new trees",
-    "water gain": "water loss",
-    "flood": "water loss",
+KINDS: dict[str, Kind] = {
+    **buildings.KINDS,
+    **facilities.KINDS,
+    **ground.KINDS,
+    **plants.KINDS,
+    **water.KINDS,
 }
 SMALLEST_FRACTION = 0.0025
-PRAIRIE_SHARE = 0.14
 MASK_STRIDE = 4
+COARSE_FROM_M = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,268 +49,242 @@ class GeneratedPair:
     """One training pair.
 
     Attributes:
-        pre, post: uint8 (3, S, S). mask: bool (S, S), changed ground.
+        pre, post: uint8 (3, S, S). gsd_m: metres per pixel.
+        valid: bool (S, S), both dates have data. cloud: bool (2, S, S), hidden by cloud in pre, in post.
+        mask: bool (S, S), changed ground that both dates show. known: bool (S, S), where ``mask`` is certain.
         layers: uint8 (S, S), 0 or one more than the index of the keyword that changed there.
-        facts: what the caption says. caption: one sentence.
-        background: where it comes from, e.g. ``riverside_12:2016-2020``.
+        changed: None where nobody knows. keywords: indices, or None where nobody knows which.
+        facts: what the caption says (``mask`` and ``keywords`` alone where those are known).
+        caption: one sentence. background: where it comes from, e.g. ``riverside_12:2016-2020``.
     """
 
     pre: U8
     post: U8
+    gsd_m: float
+    valid: Bool
+    cloud: Bool
     mask: Bool
+    known: Bool
     layers: U8
+    changed: bool | None
+    keywords: tuple[int, ...] | None
     facts: Facts
     caption: str
     background: str
 
 
-@dataclass(frozen=True)
-class Background:
-    """Two dates of the same ground as drawn from the sources, before any drawing.
-
-    Attributes:
-        pre, post: float32 (S, S, 3). gsd_m: of both. trees: (n, 2) crowns in ``post`` pixels.
-        water: bool (S, S) ponds in both dates, or None. real: masks of real change by keyword.
-        same_date: both are one image.
-    """
+@dataclass
+class _Drawn:
+    """What has been drawn so far: both dates, masks and counts by keyword."""
 
     pre: F32
     post: F32
-    gsd_m: float
-    name: str
-    trees: F32
-    water: Bool | None
-    real: dict[str, Bool]
-    same_date: bool
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Real imagery of one split, in memory.
-
-    Attributes:
-        places: NAIP places with their dates. prairie: two dates with labels; empty outside of training.
-        textures: patches of training places, whatever the split.
-    """
-
-    places: tuple[Place, ...]
-    prairie: tuple[PrairieDate, ...]
-    textures: Textures
-
-
-def read_sources(data: Path, split: Split) -> Sources:
-    """Read ``naip/`` and ``prairie/`` of a data folder for one split.
-
-    Raises:
-        InputError: one of the two is missing.
-    """
-    places = read_places(data / "naip")
-    training = [place for place in places if place.split == "train"]
-    chips = [(chip.image, chip.trees) for place in training for chip in place.chips]
-    prairie = tuple(read_prairie(data / "prairie")) if split == "train" else ()
-    return Sources(tuple(p for p in places if p.split == split), prairie, gather_textures(chips))
+    masks: dict[str, Bool]
+    counts: dict[str, int]
 
 
 def generate(sources: Sources, seed: int, index: int, side: int = 128) -> GeneratedPair:
     """Pair number ``index`` of a seed; the same call gives the same pair.
 
     Args:
-        side: pixels, a multiple of 32.
+        side: pixels, a multiple of 64.
     """
     rng = np.random.default_rng([seed, index, side])
-    back = _background(sources, rng, side)
+    back = background(sources, rng, side)
+    stages = _stages(back, rng, sources)
+    drawn = _Drawn(back.pre.copy(), back.post.copy(), dict(back.real), {})
+    if rng.random() < 0.22:
+        _same_on_both(drawn, rng, stages)
+    # Where a person marked real change, that is the change.
+    if not back.changed and rng.random() < 0.56:
+        for _ in range(int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))):
+            _change(drawn, rng, stages, back)
+    if rng.random() < 0.08:
+        # The sky that floods come with must not come to mean flood.
+        drawn.post = flood.dull(drawn.post, rng)
+    if rng.random() < 0.35 and back.gsd_m < 1.5:
+        drawn.pre = facilities.cars(drawn.pre, rng, stages[0])
+        drawn.post = facilities.cars(drawn.post, rng, stages[1])
+    # Two real dates differ by themselves already, one date twice does not.
+    strength = uniform(rng, 0.6, 1.0) if back.same_date else uniform(rng, 0.0, 0.8)
+    most_px = 0.0 if rng.random() < 0.25 else float(rng.choice([1.0, 2.0, 4.0]))
+    clouds = 0.06
+    pre = nuisance.one_date(drawn.pre, rng, strength=strength, most_px=0.0, clouds=clouds, gsd_m=back.gsd_m)
+    post = nuisance.one_date(drawn.post, rng, strength=strength, most_px=most_px, clouds=clouds, gsd_m=back.gsd_m)
+    valid = nuisance.missing(rng, side) if rng.random() < 0.08 else np.ones((side, side), bool)
+    return _labelled(drawn, (pre, post), valid, back, rng)
+
+
+def _stages(back: Background, rng: Rng, sources: Sources) -> tuple[Stage, Stage]:
+    """How things are drawn into each date: under its own light, and often its own sun."""
     angle = uniform(rng, 0.0, 2 * np.pi)
-    gain = np.clip(back.post.mean((0, 1)) / 108.0, 0.6, 1.5).astype(np.float32)
-    gain = gain * np.float32(0.5) + gain.mean() * np.float32(0.5)
-    stage = Stage(back.gsd_m, (float(np.cos(angle)), float(np.sin(angle))), gain, sources.textures)
-    pre, post = back.pre.copy(), back.post.copy()
-    masks = dict(back.real)
-    counts: dict[str, int] = {}
-    if rng.random() < 0.3:
-        pre, post = _same_on_both(pre, post, rng, stage)
-    if rng.random() < 0.56:
-        number = int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))
-        for _ in range(number):
-            pre, post = _change(pre, post, rng, stage, back, masks, counts)
-    if rng.random() < 0.4 and back.gsd_m < 1.5:
-        pre, post = objects.cars(pre, rng, stage), objects.cars(post, rng, stage)
-    strength = 1.0 if back.same_date else uniform(rng, 0.1, 0.8)
-    most_px = 0.0 if rng.random() < 0.25 else float(rng.choice([1.0, 2.0, 3.5]))
-    pre_counts = nuisance.one_date(pre, rng, strength=strength, most_px=0.0)
-    post_counts = nuisance.one_date(post, rng, strength=strength, most_px=most_px)
-    return _labelled(pre_counts, post_counts, masks, counts, rng, back.name)
+    second = angle if rng.random() < 0.5 else uniform(rng, 0.0, 2 * np.pi)
+    stages = []
+    for image, turn in ((back.pre, angle), (back.post, second)):
+        gain = np.clip(image.mean((0, 1)) / 108.0, 0.6, 1.5).astype(np.float32)
+        gain = gain * np.float32(0.5) + gain.mean() * np.float32(0.5)
+        stages.append(Stage(back.gsd_m, (float(np.cos(turn)), float(np.sin(turn))), gain, sources.textures))
+    return stages[0], stages[1]
 
 
-def _labelled(pre: U8, post: U8, masks: dict[str, Bool], counts: dict[str, int], rng: Rng, name: str) -> GeneratedPair:
-    side = pre.shape[0]
-    kept = {key: mask for key, mask in masks.items() if mask.mean() >= SMALLEST_FRACTION}
-    largest = sorted(kept, key=lambda key: -int(kept[key].sum()))[:MAX_KEYWORDS]
+def _labelled(
+    drawn: _Drawn, dates: tuple[nuisance.Recorded, nuisance.Recorded], valid: Bool, back: Background, rng: Rng
+) -> GeneratedPair:
+    side = valid.shape[0]
+    cloud = np.stack([date.cloud for date in dates])
+    seen = valid & ~cloud.any(0)
+    visible = {key: mask & seen for key, mask in drawn.masks.items()}
+    kept = {key: mask for key, mask in visible.items() if mask.mean() >= SMALLEST_FRACTION}
+    largest = sorted(kept, key=lambda key: -int(kept[key].sum()))
     mask = np.zeros((side, side), bool)
     layers = np.zeros((side, side), np.uint8)
     for key, changed in kept.items():
         mask |= changed
         layers[changed] = KEYWORDS.index(key) + 1
-    if kept:
-        cells = mask.reshape(side // MASK_STRIDE, MASK_STRIDE, -1, MASK_STRIDE).mean((1, 3)) >= 0.5
-        extent, place = mask_facts(cells, np.ones_like(cells))
-        facts = Facts(CHANGED, tuple(sorted(KEYWORDS.index(key) for key in largest)), extent, place)
-    else:
-        facts = Facts(UNCHANGED)
+    known = np.ones((side, side), bool) if back.doubtful is None else ~back.doubtful | mask
+    findings = tuple(_finding(key, kept[key], valid, drawn.counts.get(key, 0)) for key in largest[:MAX_KEYWORDS])
+    if back.changed and back.doubtful is not None:
+        extent, place = mask_facts(_cells(back.doubtful & valid), _cells(valid))
+        marked = [KEYWORDS.index(key) for key in back.keywords or ()] or [None]
+        findings = tuple(Finding(keyword, 0, place, extent) for keyword in marked[:MAX_KEYWORDS])
+    facts = Facts(CHANGED, findings) if findings else Facts(UNCHANGED)
+    keywords: tuple[int, ...] | None = tuple(sorted(KEYWORDS.index(key) for key in kept))
+    is_changed: bool | None = bool(kept)
+    if back.changed:
+        is_changed = True
+        keywords = None if back.keywords is None else tuple(sorted(KEYWORDS.index(key) for key in back.keywords))
+    elif not known.all() or mask.any() != any(each.any() for each in drawn.masks.values()):
+        # Marked as doubtful, or a change that cloud, border or its own size has all but hidden.
+        is_changed = is_changed or None
+        keywords = None
+    pre, post = (np.ascontiguousarray(np.moveaxis(date.counts, 2, 0)) * valid for date in dates)
+    register = REGISTERS[int(rng.integers(len(REGISTERS)))]
     return GeneratedPair(
-        pre=np.ascontiguousarray(np.moveaxis(pre, 2, 0)),
-        post=np.ascontiguousarray(np.moveaxis(post, 2, 0)),
+        pre=pre,
+        post=post,
+        gsd_m=back.gsd_m,
+        valid=valid,
+        cloud=cloud,
         mask=mask,
+        known=known,
         layers=layers,
+        changed=is_changed,
+        keywords=keywords,
         facts=facts,
-        caption=sentence(rng, facts, counts),
-        background=name,
+        caption=sentence(facts, register, rng),
+        background=back.name,
     )
 
 
-def _change(
-    pre: F32, post: F32, rng: Rng, stage: Stage, back: Background, masks: dict[str, Bool], counts: dict[str, int]
-) -> tuple[F32, F32]:
+def turned(pair: GeneratedPair, turns: int, flip: bool) -> GeneratedPair:
+    """The pair turned by quarters and mirrored; its sentence, which names places, is left as it was."""
+
+    def turn(array: np.ndarray) -> np.ndarray:
+        moved = np.rot90(array, turns, (-2, -1))
+        return np.ascontiguousarray(moved[..., ::-1] if flip else moved)
+
+    names = ("pre", "post", "valid", "cloud", "mask", "known", "layers")
+    return replace(pair, **{name: turn(getattr(pair, name)) for name in names})
+
+
+def reversed_in_time(pair: GeneratedPair) -> GeneratedPair | None:
+    """The pair with its dates swapped and its keywords reversed; None where a kind cannot be reversed.
+
+    The sentence is left as it was.
+    """
+    present = {KEYWORDS[int(layer) - 1] for layer in np.unique(pair.layers[pair.layers > 0])}
+    named = {KEYWORDS[index] for index in pair.keywords or ()}
+    if not (present | named) <= set(REVERSED) or pair.keywords is None and pair.changed:
+        return None
+    table = np.arange(len(KEYWORDS) + 1, dtype=np.uint8)
+    for name in present:
+        table[KEYWORDS.index(name) + 1] = KEYWORDS.index(REVERSED[name]) + 1
+    keywords = None
+    if pair.keywords is not None:
+        keywords = tuple(sorted({KEYWORDS.index(REVERSED[KEYWORDS[index]]) for index in pair.keywords}))
+    return replace(
+        pair,
+        pre=pair.post,
+        post=pair.pre,
+        cloud=np.ascontiguousarray(pair.cloud[::-1]),
+        layers=table[pair.layers],
+        keywords=keywords,
+    )
+
+
+def _finding(key: str, mask: Bool, valid: Bool, number: int) -> Finding:
+    extent, place = mask_facts(_cells(mask), _cells(valid))
+    return Finding(KEYWORDS.index(key), count_index(number) if key in COUNTED else 0, place, extent)
+
+
+def _cells(mask: Bool) -> Bool:
+    rows, cols = (length // MASK_STRIDE for length in mask.shape)
+    cells: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).mean((1, 3)) >= 0.5
+    # What is thinner than a cell is still somewhere.
+    return cells if cells.any() else mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).any((1, 3))
+
+
+def usable(gsd_m: float) -> dict[str, Kind]:
+    """The kinds that can be drawn at a ground sampling distance."""
+    return {name: kind for name, kind in KINDS.items() if (kind.coarse if gsd_m > COARSE_FROM_M else kind.fine)}
+
+
+def _change(drawn: _Drawn, rng: Rng, stages: tuple[Stage, Stage], back: Background) -> None:
     """Draw one change and add its mask; overlap with an earlier one is that one's no more."""
-    kinds = COARSE if stage.gsd_m > 2.0 else (*FINE, DAMAGE)
-    weights = np.array([OFTEN.get(kind, 1.0) for kind in kinds])
-    kind = str(rng.choice(kinds, p=weights / weights.sum()))
-    backwards = rng.random() < 0.45
-    before, after = (post, pre) if backwards else (pre, post)
-    if kind == DAMAGE:
-        before, after, drawn = _damage(pre, post, rng, stage)
+    kinds = usable(back.gsd_m)
+    weights = np.array([kind.weight for kind in kinds.values()])
+    name = list(kinds)[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+    backwards = rng.random() < 0.42
+    before, after, made = _draw(name, drawn, rng, stages, back, backwards)
+    if backwards and made.keyword not in REVERSED:
         backwards = False
-    else:
-        drawn = _draw(kind, after, rng, stage, back)
-        if backwards and drawn.keyword not in REVERSED:
-            backwards, before, after = False, pre, post
-            drawn = _draw(kind, after, rng, stage, back)
-        after = drawn.image
-    keyword = REVERSED[drawn.keyword] if backwards else drawn.keyword
-    if keyword == "building removed" and rng.random() < 0.6:
+        before, after, made = _draw(name, drawn, rng, stages, back, backwards)
+    keyword = REVERSED[made.keyword] if backwards else made.keyword
+    if keyword == "building removed" and backwards and rng.random() < 0.6:
         # What stood there leaves an open lot more often than a street scene that was always there.
-        lot = cv2.dilate(drawn.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
-        ground = texture_fill(rng, stage.textures.soil, lot.shape[0], lot.shape[1], stage)
-        before = blend(before, ground, soften(lot, 0.8))
-    if keyword in masks:
-        masks[keyword] = masks[keyword] | drawn.mask
-        counts[keyword] = counts.get(keyword, 0) + drawn.count
-    else:
-        masks[keyword] = drawn.mask
-        counts[keyword] = drawn.count
-    for other in masks:
-        if other != keyword:
-            masks[other] = masks[other] & ~drawn.mask
-    return (after, before) if backwards else (before, after)
+        lot = cv2.dilate(made.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+        soil = texture_fill(rng, stages[1].textures.soil, lot.shape[0], lot.shape[1], stages[1])
+        before = blend(before, soil, soften(lot, 0.8))
+    drawn.pre, drawn.post = (after, before) if backwards else (before, after)
+    for other in drawn.masks:
+        drawn.masks[other] = drawn.masks[other] & ~made.mask
+    drawn.masks[keyword] = drawn.masks.get(keyword, np.zeros_like(made.mask)) | made.mask
+    drawn.counts[keyword] = drawn.counts.get(keyword, 0) + made.count
 
 
-def _draw(kind: str, image: F32, rng: Rng, stage: Stage, back: Background) -> Rendered:
-    if kind == "new trees" and rng.random() < 0.35:
-        cut = surfaces.without_trees(image, rng, stage, back.trees)
-        if cut is not None:
-            return cut
-    if kind == "water gain" and back.water is not None:
-        land = np.ones_like(back.water)
-        grown = surfaces.grown_water(image, rng, stage, back.water, land) if rng.random() < 0.75 else None
-        if grown is not None:
-            return grown
-    return FINE[kind](image, rng, stage)
+def _draw(
+    name: str, drawn: _Drawn, rng: Rng, stages: tuple[Stage, Stage], back: Background, backwards: bool
+) -> tuple[F32, F32, Rendered]:
+    """Before, after, and what was drawn; backwards: the later date is what was before."""
+    before, after = (drawn.post, drawn.pre) if backwards else (drawn.pre, drawn.post)
+    stage = stages[0] if backwards else stages[1]
+    kind = KINDS[name]
+    if kind.render_pair is not None:
+        return kind.render_pair(before, after, rng, stage)
+    made = None
+    if name == "new trees" and rng.random() < 0.4:
+        made = plants.without_trees(after, rng, stage, back.trees)
+    if name == "water gain" and back.water is not None and rng.random() < 0.75:
+        made = water.grown_water(after, rng, stage, back.water, np.ones_like(back.water))
+    if made is None:
+        assert kind.render is not None
+        made = kind.render(after, rng, stage)
+    return before, made.image, made
 
 
-def _damage(pre: F32, post: F32, rng: Rng, stage: Stage) -> tuple[F32, F32, Rendered]:
-    """Houses or a hall on both dates, damaged on the later one."""
-    renderer = objects.houses if rng.random() < 0.7 else objects.large_buildings
-    before, after = _twin(renderer, pre, post, rng, stage)
-    damaged = objects.damage_roofs(after.image, rng, stage, after.mask)
-    return before.image, damaged.image, damaged
-
-
-def _twin(renderer: Renderer, pre: F32, post: F32, rng: Rng, stage: Stage) -> tuple[Rendered, Rendered]:
-    """The same thing drawn into both dates: both draws start from one seed."""
-    seed = int(rng.integers(2**32))
-    first = renderer(pre, np.random.default_rng(seed), stage)
-    return first, renderer(post, np.random.default_rng(seed), stage)
-
-
-def _same_on_both(pre: F32, post: F32, rng: Rng, stage: Stage) -> tuple[F32, F32]:
-    kinds = [kind for kind in TWINS if stage.gsd_m < 2.0 or kind in COARSE]
-    for _ in range(int(rng.integers(1, 3))):
-        first, second = _twin(FINE[str(rng.choice(kinds))], pre, post, rng, stage)
-        pre, post = first.image, second.image
-    return pre, post
-
-
-def _background(sources: Sources, rng: Rng, side: int) -> Background:
-    if sources.prairie and rng.random() < PRAIRIE_SHARE:
-        return _prairie_background(sources.prairie, rng, side)
-    place = sources.places[int(rng.integers(len(sources.places)))]
-    first = place.chips[int(rng.integers(len(place.chips)))]
-    others = [chip for chip in place.chips if chip.year != first.year]
-    same_date = not others or rng.random() < 0.12
-    second = first if same_date else others[int(rng.integers(len(others)))]
-    return _naip_background(place, first, second, rng, side)
-
-
-def _naip_background(place: Place, first: Chip, second: Chip, rng: Rng, side: int) -> Background:
-    available = min(first.image.shape[:2])
-    widest = available * NAIP_GSD_M / side
-    gsd_m = float(np.exp(uniform(rng, np.log(0.5 * widest), np.log(widest))))
-    crop = min(available, round(side * gsd_m / NAIP_GSD_M))
-    top, left = (int(rng.integers(available - crop + 1)) for _ in range(2))
-    turn, flip = int(rng.integers(4)), bool(rng.random() < 0.5)
-
-    def cut(image: U8) -> F32:
-        part = np.rot90(image[top : top + crop, left : left + crop], turn)
-        part = np.ascontiguousarray(part[:, ::-1] if flip else part)
-        method = cv2.INTER_AREA if crop > side else cv2.INTER_CUBIC
-        resized: F32 = np.clip(cv2.resize(part.astype(np.float32), (side, side), interpolation=method), 0, 255)
-        return resized
-
-    points = (second.trees - np.array([left, top])) * (side / crop)
-    for _ in range(turn):
-        points = np.stack([points[:, 1], side - points[:, 0]], 1)
-    if flip:
-        points = np.stack([side - points[:, 0], points[:, 1]], 1)
-    return Background(
-        pre=cut(first.image),
-        post=cut(second.image),
-        gsd_m=NAIP_GSD_M * crop / side,
-        name=f"{place.name}:{first.year}-{second.year}",
-        trees=points.astype(np.float32),
-        water=None,
-        real={},
-        same_date=first is second,
-    )
-
-
-def _prairie_background(dates: tuple[PrairieDate, ...], rng: Rng, side: int) -> Background:
-    first = int(rng.integers(len(dates)))
-    second = first if rng.random() < 0.6 else int(rng.integers(len(dates)))
-    crop = min(round(side * uniform(rng, 0.8, 2.0)), *dates[0].image.shape[:2])
-    rows, cols = dates[0].image.shape[:2]
-    top, left = int(rng.integers(rows - crop + 1)), int(rng.integers(cols - crop + 1))
-    turn = int(rng.integers(4))
-    window = (slice(top, top + crop), slice(left, left + crop))
-    shrink = cv2.INTER_AREA if crop > side else cv2.INTER_CUBIC
-
-    def cut(image: U8) -> F32:
-        part = np.ascontiguousarray(np.rot90(image[window], turn)).astype(np.float32)
-        resized: F32 = np.clip(cv2.resize(part, (side, side), interpolation=shrink), 0, 255)
-        return resized
-
-    def cut_mask(mask: Bool) -> Bool:
-        part = np.ascontiguousarray(np.rot90(mask[window], turn)).astype(np.float32)
-        resized: Bool = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) > 0.5
-        return resized
-
-    pre, post = dates[first], dates[second]
-    real = {} if first == second else labelled_change(pre, post)
-    return Background(
-        pre=cut(pre.image),
-        post=cut(post.image),
-        gsd_m=PRAIRIE_GSD_M * crop / side,
-        name=f"prairie:{first}-{second}",
-        trees=np.zeros((0, 2), np.float32),
-        water=cut_mask(pre.water & post.water),
-        real={name: cut_mask(mask) for name, mask in real.items()},
-        same_date=first == second,
-    )
+def _same_on_both(drawn: _Drawn, rng: Rng, stages: tuple[Stage, Stage]) -> None:
+    """Draw one or two things into both dates, each under its own sun: no change."""
+    gsd_m = stages[0].gsd_m
+    if gsd_m < COARSE_FROM_M and rng.random() < 0.25:
+        names = list(buildings.NEGATIVES)
+        lean = buildings.NEGATIVES[names[int(rng.integers(len(names)))]]
+        drawn.pre, drawn.post, _ = lean(drawn.pre, drawn.post, rng, stages[1])
+        return
+    kinds = [kind for kind in usable(gsd_m).values() if kind.twin and kind.render is not None]
+    for _ in range(int(rng.choice([1, 2], p=[0.75, 0.25]))):
+        kind = kinds[int(rng.integers(len(kinds)))]
+        assert kind.render is not None
+        twin = int(rng.integers(2**32))
+        gain = replace(stages[1], sun=stages[0].sun) if rng.random() < 0.5 else stages[1]
+        drawn.pre = kind.render(drawn.pre, np.random.default_rng(twin), stages[0]).image
+        drawn.post = kind.render(drawn.post, np.random.default_rng(twin), gain).image

@@ -18,7 +18,7 @@ from rsccli.types import U8
 
 Split = Literal["train", "development", "test"]
 GSD_M = 0.6
-HELD_OUT_CITIES = ("bishop", "eureka")
+HELD_OUT_CITY = "riverside"
 _NAME = re.compile(r"(?P<city>[a-z_]+)_(?P<year>\d{4})_(?P<number>\d+)\.tif$")
 
 
@@ -56,12 +56,10 @@ class Place:
 
     @property
     def split(self) -> Split:
-        """Every fifth place and two whole cities are held out; of the rest, half is for development."""
-        if self.city in HELD_OUT_CITIES:
+        """One whole city is for testing; of the others every fifth place is for development."""
+        if self.city == HELD_OUT_CITY:
             return "test"
-        if self.number % 5:
-            return "train"
-        return "development" if self.number % 10 else "test"
+        return "train" if self.number % 5 else "development"
 
 
 def read_places(folder: Path) -> list[Place]:

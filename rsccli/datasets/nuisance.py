@@ -301,9 +301,9 @@ def displaced(image: F32, rng: Rng, most_px: float) -> F32:
 
 
 def parallax(image: F32, rng: Rng, gsd_m: float) -> F32:
-    """Tall things lean another way: patches move by 1-5 px, the ground between them stays."""
+    """Tall things lean another way: patches move by 1-9 px, the ground between them stays."""
     rows, cols = image.shape[:2]
-    angle, far = uniform(rng, 0, 2 * np.pi), float(np.clip(uniform(rng, 0.5, 4.0) / gsd_m, 1.0, 5.0))
+    angle, far = uniform(rng, 0, 2 * np.pi), float(np.clip(uniform(rng, 0.5, 6.0) / gsd_m, 1.0, 9.0))
     if rng.random() < 0.75:
         # Roofs and crowns differ in colour from the ground around them: one side of a threshold moves.
         view = rng.normal(0, 1, (1, 3)).astype(np.float32) + GREY[None] * np.float32(rng.choice([-3.0, 3.0]))

@@ -6,75 +6,58 @@ import itertools
 import multiprocessing
 import pickle
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rsccli.datasets.generated import GeneratedPair, Sources, generate, read_sources
-from rsccli.datasets.grammar import random_facts, sentence
+from rsccli.datasets.backgrounds import Sources, read_sources
+from rsccli.datasets.generated import GeneratedPair, generate, reversed_in_time, turned
 from rsccli.models.small.export import MEAN, STD
-from rsccli.models.small.facts import EXTENTS, KEYWORDS, PLACES, STATUS_NAMES, Facts
-from rsccli.models.small.network import MASK_STRIDE, FactTensors
+from rsccli.models.small.facts import KEYWORDS, Facts, Register, prompt_words
+from rsccli.models.small.network import CLOUD_STRIDE, MASK_STRIDE
 from rsccli.types import U8
 
-LONGEST_SENTENCE = 46
-SIDES = (128, 128, 192, 128, 256)
-TOLD_SHARE = 0.15
-PADDED_SHARE = 0.1
+LONGEST_SENTENCE = 80
+SIDES = (128, 128, 128, 192, 128, 128, 256)
 AHEAD = 6
-MAP_STRIDE = 16
+NO_CLASS = -1
 
 
 class Batch(NamedTuple):
-    """Tensors of one step; N pairs of one size.
+    """Tensors of one step; N pairs of one size. What nobody knows is nan.
 
     Attributes:
-        pre, post: normalised (N, 3, S, S). valid: (N, 1, S, S).
-        change: (N,) 0 or 1. keywords: (N, K) 0 or 1. mask: (N, 1, S/4, S/4), covered share 0-1.
-        maps: (N, K, S/16, S/16), covered share by keyword.
-        facts: what the sentences say. ids: (N, L), from BOS on, padded. told: (N,) 1 where facts and
-            sentence belong to no image.
+        pre, post: normalised (N, 3, S, S). valid: (N, 1, S, S). gsd: (N,), metres per pixel.
+        change: (N,) 0, 1 or nan. keywords: (N, K) 0, 1 or nan.
+        mask: (N, 1, S/4, S/4), changed share 0-1. known: the same shape, 1 where the mask is certain.
+        classes: (N, S/4, S/4) int64, keyword of each changed cell, else ``NO_CLASS``.
+        cloud: (N, 2, S/16, S/16), hidden share of pre and of post.
     """
 
     pre: Tensor
     post: Tensor
     valid: Tensor
+    gsd: Tensor
     change: Tensor
     keywords: Tensor
     mask: Tensor
-    maps: Tensor
-    facts: FactTensors
-    ids: Tensor
-    told: Tensor
+    known: Tensor
+    classes: Tensor
+    cloud: Tensor
 
 
 def normalise(images: U8) -> Tensor:
     """uint8 (..., 3, H, W) to what the encoder reads."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return (torch.from_numpy(images).float() / 255.0 - mean) / std
-
-
-def fact_tensors(facts: list[Facts]) -> FactTensors:
-    """Facts as the decoder reads them."""
-    keywords = torch.zeros(len(facts), len(KEYWORDS))
-    for row, fact in enumerate(facts):
-        keywords[row, list(fact.keywords)] = 1.0
-
-    def one_hot(values: list[int], size: int) -> Tensor:
-        return torch.nn.functional.one_hot(torch.tensor(values), size).float()
-
-    return FactTensors(
-        one_hot([f.status for f in facts], len(STATUS_NAMES)),
-        one_hot([f.extent for f in facts], len(EXTENTS)),
-        one_hot([f.place for f in facts], len(PLACES)),
-        keywords,
-    )
 
 
 def token_ids(tokenizer: Tokenizer, sentences: list[str]) -> Tensor:
@@ -94,76 +77,70 @@ def token_ids(tokenizer: Tokenizer, sentences: list[str]) -> Tensor:
     return torch.tensor([row + [0] * (longest - len(row)) for row in rows])
 
 
-def collate(pairs: list[GeneratedPair], tokenizer: Tokenizer, rng: np.random.Generator) -> Batch:
-    """One batch; a share of the sentences is told from random facts, a share of the images has borders."""
+def prompt_ids(tokenizer: Tokenizer, facts: Sequence[Facts], register: Register = "short") -> Tensor:
+    """Facts as the decoder reads them: (N, PROMPT_TOKENS) int64."""
+    return torch.tensor([[tokenizer.token_to_id(word) for word in prompt_words(f, register)] for f in facts])
+
+
+def collate(pairs: Sequence[GeneratedPair]) -> Batch:
+    """One batch of pairs of one size."""
     side = pairs[0].mask.shape[0]
-    cells = side // MASK_STRIDE
-    valid = torch.ones(len(pairs), 1, side, side)
-    for row in range(len(pairs)):
-        if rng.random() < PADDED_SHARE:
-            valid[row, :, side - int(rng.integers(1, side // 2)) :, :] = 0.0
-        if rng.random() < PADDED_SHARE:
-            valid[row, :, :, side - int(rng.integers(1, side // 2)) :] = 0.0
-    facts, sentences, told = [], [], []
-    bordered = valid.flatten(1).amin(1) == 0.0
+    cells, blocks = side // MASK_STRIDE, side // CLOUD_STRIDE
+    change = torch.tensor([float("nan") if pair.changed is None else float(pair.changed) for pair in pairs])
+    keywords = torch.zeros(len(pairs), len(KEYWORDS))
     for row, pair in enumerate(pairs):
-        # With a border the part that is left may show another place and extent: those pairs tell too.
-        tell = bool(bordered[row]) or rng.random() < TOLD_SHARE
-        told.append(float(tell))
-        facts.append(random_facts(rng) if tell else pair.facts)
-        sentences.append(sentence(rng, facts[-1]) if tell else pair.caption)
-    masks = np.stack([p.mask.reshape(cells, MASK_STRIDE, cells, MASK_STRIDE).mean((1, 3)) for p in pairs])
-    mask = torch.from_numpy(masks).float().unsqueeze(1)
-    visible = torch.nn.functional.avg_pool2d(valid, MASK_STRIDE)
-    blocks = side // MAP_STRIDE
-    maps = torch.zeros(len(pairs), len(KEYWORDS), blocks, blocks)
-    for row, pair in enumerate(pairs):
-        for layer in np.unique(pair.layers[pair.layers > 0]):
-            there = (pair.layers == layer).reshape(blocks, MAP_STRIDE, blocks, MAP_STRIDE).mean((1, 3))
-            maps[row, int(layer) - 1] = torch.from_numpy(there)
-    keywords = fact_tensors([pair.facts for pair in pairs]).keywords
-    # A change under the border cannot be seen; where half of it is hidden, what kind it was is not asked.
-    seen = (mask * visible).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1e-6)
-    change = torch.tensor([float(p.facts.status == 2) for p in pairs])
-    hidden = (change > 0) & (seen < 0.3)
-    change = torch.where(hidden, 0.0, change)
-    keywords = torch.where((bordered & (change > 0) & (seen < 0.95)).unsqueeze(1), torch.nan, keywords)
-    keywords = torch.where(hidden.unsqueeze(1), 0.0, keywords)
+        if pair.keywords is None:
+            keywords[row] = torch.nan
+        else:
+            keywords[row, list(pair.keywords)] = 1.0
+    # The middle pixel of a cell speaks for what it became; its share of change is the mean.
+    classes = np.stack([pair.layers[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE] for pair in pairs])
+    valid = torch.from_numpy(np.stack([pair.valid for pair in pairs])).float().unsqueeze(1)
     return Batch(
-        pre=normalise(np.stack([p.pre for p in pairs])) * valid,
-        post=normalise(np.stack([p.post for p in pairs])) * valid,
+        pre=normalise(np.stack([pair.pre for pair in pairs])) * valid,
+        post=normalise(np.stack([pair.post for pair in pairs])) * valid,
         valid=valid,
+        gsd=torch.tensor([pair.gsd_m for pair in pairs], dtype=torch.float32),
         change=change,
         keywords=keywords,
-        mask=mask * visible,
-        maps=maps,
-        facts=fact_tensors(facts),
-        ids=token_ids(tokenizer, sentences),
-        told=torch.tensor(told),
+        mask=_shares([pair.mask for pair in pairs], cells),
+        known=(_shares([pair.known & pair.valid for pair in pairs], cells) > 0.5).float(),
+        classes=torch.from_numpy(classes.astype(np.int64) - 1),
+        cloud=torch.cat([_shares([pair.cloud[date] for pair in pairs], blocks) for date in (0, 1)], 1),
     )
+
+
+def _shares(masks: Sequence[npt.NDArray[np.bool_]], cells: int) -> Tensor:
+    stack = np.stack([cv2.resize(m.astype(np.float32), (cells, cells), interpolation=cv2.INTER_AREA) for m in masks])
+    return torch.from_numpy(stack).unsqueeze(1)
 
 
 class GeneratedDataset:
     """Batch number to batch; sources are read once in each worker, on first use."""
 
-    def __init__(self, data: Path, seed: int, tokenizer_json: str, batch_size: int) -> None:
-        self._data, self._seed, self._tokenizer_json, self._batch_size = data, seed, tokenizer_json, batch_size
-        self._ready: tuple[Sources, Tokenizer] | None = None
+    def __init__(self, data: Path, seed: int, batch_size: int) -> None:
+        self._data, self._seed, self._batch_size = data, seed, batch_size
+        self._sources: Sources | None = None
 
     def size(self, number: int) -> tuple[int, int]:
         """Pairs in a batch and their side; every size costs about the same time."""
         side = SIDES[number % len(SIDES)]
-        return max(2, self._batch_size * 128 * 128 // (side * side)), side
+        return max(2, self._batch_size * 128 * 128 // (side * side) // 2 * 2), side
 
     def __getitem__(self, number: int) -> Batch:
         """The batch with this number."""
-        if self._ready is None:
-            self._ready = read_sources(self._data, "train"), Tokenizer.from_str(self._tokenizer_json)
-        sources, tokenizer = self._ready
+        if self._sources is None:
+            self._sources = read_sources(self._data, "train")
         count, side = self.size(number)
         first = number * self._batch_size
-        pairs = [generate(sources, self._seed, first + i, side) for i in range(count)]
-        return collate(pairs, tokenizer, np.random.default_rng([self._seed, number]))
+        rng = np.random.default_rng([self._seed, number])
+        pairs = []
+        for index in range((count + 1) // 2):
+            pair = generate(self._sources, self._seed, first + index, side)
+            # Drawing costs as much as learning: each pair is shown twice, in both orders of time where it has both.
+            back = reversed_in_time(pair) or pair
+            pairs += [pair, turned(back, int(rng.integers(4)), bool(rng.random() < 0.5))]
+        return collate(pairs)
 
 
 def batches(dataset: GeneratedDataset, first: int, workers: int) -> Generator[Batch, None, None]:
@@ -191,6 +168,7 @@ _in_worker: list[GeneratedDataset] = []
 
 def _begin(dataset: GeneratedDataset) -> None:
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     _in_worker[:] = [dataset]
 
 

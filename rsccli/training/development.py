@@ -1,32 +1,36 @@
-"""How good a network is on real development pairs: what checkpoints are chosen by and thresholds come from.
+"""How good a network is on development pairs: what checkpoints are chosen by and thresholds come from.
 
-Unchanged pairs are real: two dates of held-out places, without those whose chips show a change, or perhaps
-one, to the eye. Changed pairs are those with a clear change, and generated changes over the same places
-(synthetic, said so wherever they count).
+Real pairs are two dates of held-out places that a person has labelled with boxes around each change: whole
+chips, and their quarters, which are changed where they hold a marked change and unchanged where no mark
+touches them. Generated changes over the same places are beside them (synthetic, said so wherever they count).
 """
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from rsccli.datasets.generated import GeneratedPair, generate, read_sources
-from rsccli.datasets.naip import Split, cross_date_pairs
+from rsccli.datasets.backgrounds import Label, Sources, read_sources
+from rsccli.datasets.generated import GeneratedPair, generate
+from rsccli.datasets.naip import GSD_M, Split
 from rsccli.models.small.facts import KEYWORDS
-from rsccli.models.small.network import SmallCaptioner
+from rsccli.models.small.network import MASK_STRIDE, SmallCaptioner
 from rsccli.training.batches import normalise
-from rsccli.types import U8
+from rsccli.types import U8, Bool
 
 F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
 SEED = 977
-SIDE = 256
-GENERATED_PAIRS = 260
+SIDE = 128
+GENERATED_PAIRS = 240
+# A quarter holds a marked change where it has this share of the mark, and the mark this share of the quarter.
+BOX_SHARE, QUARTER_SHARE = 0.6, 0.006
+MARGIN_PX = 4
 
 
 @dataclass(frozen=True)
@@ -34,43 +38,50 @@ class ScoredPairs:
     """Raw scores of a list of pairs, on the CPU.
 
     Attributes:
-        change: logits (n,). keywords: logits (n, K). mask: logits, a list of (h, w).
+        change: logits (n,). vectors: (n,). keywords: logits (n, K). domain: (n, 2).
+        mask: logits, a list of (h, w). looks: (n, 2, D).
     """
 
     change: F64
+    vectors: F64
     keywords: F64
-    mask: list[npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Label:
-    """What was seen in a pair: a clear change with its keywords, or (not changed) nothing certain."""
-
-    changed: bool
-    keywords: tuple[str, ...]
+    domain: F64
+    mask: list[F32]
+    looks: F32
 
 
 @dataclass(frozen=True)
 class RealPair:
-    """A pair of dates of one place: pre and post uint8 (3, H, W); changed as seen by eye."""
+    """A labelled pair, or a part of one.
+
+    Attributes:
+        name: ``city_number:year-year``, with ``/row,col`` for a quarter. pre, post: uint8 (3, H, W). gsd_m: of both.
+        changed: as seen by eye. keywords: of the label; None where they are of the whole chip and this is a part.
+        boxes: bool (H, W), inside of a mark. caption: in a person's words.
+    """
 
     name: str
     pre: U8
     post: U8
+    gsd_m: float
     changed: bool
-    keywords: tuple[str, ...] = ()
+    keywords: tuple[str, ...] | None
+    boxes: Bool
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pairs of held-out places.
+    """Pairs of held-out places: whole chips, their quarters, and generated changes (changed ones only)."""
 
-    Attributes:
-        real: cross-date pairs, without unclear ones. generated: changes drawn over them (changed ones only).
-    """
-
-    real: tuple[RealPair, ...]
+    whole: tuple[RealPair, ...]
+    quarters: tuple[RealPair, ...]
     generated: tuple[GeneratedPair, ...]
+
+    @property
+    def real(self) -> tuple[RealPair, ...]:
+        """Whole chips, then quarters."""
+        return self.whole + self.quarters
 
 
 @dataclass(frozen=True)
@@ -78,74 +89,150 @@ class Figures:
     """What is measured on held-out pairs; all 0-1, higher is better.
 
     Attributes:
-        auc_generated: changed generated pairs against real unchanged pairs.
-        auc_real: real changed against real unchanged pairs; nan where no changed pair is known.
-        found_at_tenth: share of generated changes found where 10 % of real unchanged pairs are called changed.
-        keyword_precision: mean over keywords of the average precision on generated pairs.
-        mask_iou: intersection over union of all generated pairs together, threshold 0.5.
+        auc_whole, auc_quarters: labelled changed against unchanged real pairs. auc_vectors: the same quarters by
+            change vectors alone, the trivial rival.
+        auc_generated: changed generated pairs against unchanged real quarters.
+        keywords_real: mean average precision of keywords that at least 4 real chips have.
+        keywords_generated: the same on generated pairs. mask_iou: of all generated pairs, threshold 0.5.
     """
 
+    auc_whole: float
+    auc_quarters: float
+    auc_vectors: float
     auc_generated: float
-    auc_real: float
-    found_at_tenth: float
-    keyword_precision: float
+    keywords_real: float
+    keywords_generated: float
     mask_iou: float
 
     @property
     def choice(self) -> float:
-        """The one figure that a checkpoint is chosen by: real pairs count as much as generated ones."""
-        real = self.auc_generated if np.isnan(self.auc_real) else self.auc_real
-        return (self.auc_generated + real) / 2 + 0.2 * self.keyword_precision + 0.1 * self.mask_iou
+        """The one figure that a checkpoint is chosen by: real pairs weigh most."""
+        score = 0.5 * self.auc_whole + self.auc_quarters + 0.3 * self.auc_generated
+        return score + 0.4 * self.keywords_real + 0.3 * self.keywords_generated + 0.2 * self.mask_iou
 
     def as_dict(self) -> dict[str, float]:
         """Plain values, rounded."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
-def read_labels() -> dict[str, Label]:
-    """What was seen by eye in held-out NAIP pairs, by pair name; pairs that are not there look unchanged."""
-    source = resources.files("rsccli.datasets") / "assets" / "naip_changes.csv"
-    with source.open("r", encoding="utf-8") as lines:
-        return {
-            row["pair"]: Label(row["seen"] == "changed", tuple(filter(None, row["keywords"].split(";"))))
-            for row in csv.DictReader(lines)
-        }
+def box_mask(label: Label, side: int) -> Bool:
+    """Inside of a label's boxes, bool (side, side)."""
+    mask = np.zeros((side, side), bool)
+    for left, top, right, bottom in label.boxes:
+        mask[max(0, round(top)) : round(bottom), max(0, round(left)) : round(right)] = True
+    return mask
 
 
-def read_held_out(data: Path, split: Split, generated: int = GENERATED_PAIRS) -> HeldOut:
-    """Real pairs of a split with labels, and generated changes over its places, at 256 px."""
+def _quarter(label: Label, row: int, col: int, half: int) -> bool | None:
+    """Whether a quarter is changed; None where nobody can say."""
+    top, left = row * half, col * half
+    touched = False
+    for x0, y0, x1, y1 in label.boxes:
+        width = min(x1, left + half) - max(x0, left)
+        height = min(y1, top + half) - max(y0, top)
+        if width > 0 and height > 0:
+            inside = width * height
+            if label.seen == "changed" and inside >= BOX_SHARE * (x1 - x0) * (y1 - y0) and (
+                inside >= QUARTER_SHARE * half * half
+            ):
+                return True
+        touched |= width > -MARGIN_PX and height > -MARGIN_PX
+    if touched or (label.seen != "unchanged" and not label.boxes):
+        return None
+    return False
+
+
+def labelled_pairs(sources: Sources) -> tuple[list[RealPair], list[RealPair]]:
+    """Every labelled pair of a split in both orders of its dates: whole chips, and quarters.
+
+    Minor and unclear pairs are in neither list as a whole; their unmarked quarters count as unchanged.
+    """
+    whole, quarters = [], []
+    for place in sources.places:
+        for first in place.chips:
+            for second in place.chips:
+                label = sources.labels.get(f"{place.name}:{first.year}-{second.year}")
+                if label is None:
+                    continue
+                dates = [np.ascontiguousarray(np.moveaxis(chip.image, 2, 0)) for chip in (first, second)]
+                name, side = f"{place.name}:{first.year}-{second.year}", first.image.shape[0]
+                boxes = box_mask(label, side)
+                if label.seen in ("changed", "unchanged"):
+                    changed = label.seen == "changed"
+                    whole.append(RealPair(name, dates[0], dates[1], GSD_M, changed, label.keywords, boxes, label.caption))
+                if label.seen == "unclear":
+                    continue
+                half = side // 2
+                for row in (0, 1):
+                    for col in (0, 1):
+                        verdict = _quarter(label, row, col, half)
+                        if verdict is None:
+                            continue
+                        part = (slice(row * half, row * half + half), slice(col * half, col * half + half))
+                        pre, post = (np.ascontiguousarray(date[:, part[0], part[1]]) for date in dates)
+                        quarters.append(
+                            RealPair(f"{name}/{row},{col}", pre, post, GSD_M, verdict, None, boxes[part], label.caption)
+                        )
+    return whole, quarters
+
+
+def read_held_out(data: Path, split: Split, generated: int = GENERATED_PAIRS, side: int = SIDE) -> HeldOut:
+    """Labelled pairs of a split, and changes generated over its places.
+
+    Args:
+        data: folder with the imagery. generated: how many, all of them changed. side: pixels of those.
+    """
     sources = read_sources(data, split)
-    labels = read_labels()
-    real = []
-    for name, pre, post in cross_date_pairs(list(sources.places), split):
-        label = labels.get(name)
-        if label is not None and not label.changed:
-            continue
-        first, second = (np.ascontiguousarray(np.moveaxis(image, 2, 0)) for image in (pre, post))
-        real.append(RealPair(name, first, second, label is not None, label.keywords if label else ()))
+    whole, quarters = labelled_pairs(sources)
     drawn: list[GeneratedPair] = []
     index = 0
     while len(drawn) < generated:
-        pair = generate(sources, SEED, index, SIDE)
+        pair = generate(sources, SEED, index, side)
         index += 1
-        if pair.facts.keywords:
+        if pair.changed and pair.keywords:
             drawn.append(pair)
-    return HeldOut(tuple(real), tuple(drawn))
+    return HeldOut(tuple(whole), tuple(quarters), tuple(drawn))
 
 
-def score(model: SmallCaptioner, pairs: list[tuple[U8, U8]], at_once: int = 8) -> ScoredPairs:
-    """Run the encoder on pairs of one size, in eval mode and float32."""
+def score(
+    model: SmallCaptioner, pairs: Sequence[tuple[U8, U8, float]], at_once: int = 8, valid: Sequence[Bool] | None = None
+) -> ScoredPairs:
+    """Run the encoder on pairs (pre, post, metres per pixel) of any sizes, in eval mode and float32."""
     model.eval()
-    change, keywords, masks = [], [], []
+    device = next(model.parameters()).device
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, pair in enumerate(pairs):
+        groups.setdefault(pair[0].shape, []).append(index)
+    rows: list[tuple[float, float, F32, F32, F32, F32] | None] = [None] * len(pairs)
     with torch.inference_mode():
-        for start in range(0, len(pairs), at_once):
-            some = pairs[start : start + at_once]
-            pre, post = (normalise(np.stack([pair[date] for pair in some])) for date in (0, 1))
-            scores = model.encoder(pre, post, torch.ones(len(some), 1, *pre.shape[2:]))
-            change.append(scores.change.numpy())
-            keywords.append(scores.keywords.numpy())
-            masks += list(scores.mask[:, 0].numpy())
-    return ScoredPairs(np.concatenate(change).astype(np.float64), np.concatenate(keywords).astype(np.float64), masks)
+        for indices in groups.values():
+            for start in range(0, len(indices), at_once):
+                some = indices[start : start + at_once]
+                pre, post = (normalise(np.stack([pairs[i][date] for i in some])).to(device) for date in (0, 1))
+                gsd = torch.tensor([pairs[i][2] for i in some], dtype=torch.float32, device=device)
+                seen = torch.ones(len(some), 1, *pre.shape[2:], device=device)
+                if valid is not None:
+                    seen = torch.from_numpy(np.stack([valid[i] for i in some])).float().unsqueeze(1).to(device)
+                scores = model.encoder(pre * seen, post * seen, seen, gsd)
+                parts = (scores.change, scores.vectors, scores.keywords, scores.domain, scores.mask[:, 0], scores.looks)
+                arrays = [part.float().cpu().numpy() for part in parts]
+                for row, index in enumerate(some):
+                    rows[index] = tuple(array[row] for array in arrays)  # type: ignore[assignment]
+    done = [row for row in rows if row is not None]
+    columns = list(zip(*done, strict=True)) if done else [[] for _ in range(6)]
+    change, vectors, keywords, domain = (np.asarray(column, np.float64) for column in columns[:4])
+    return ScoredPairs(change, vectors, keywords, domain, list(columns[4]), np.asarray(columns[5], np.float32))
+
+
+def score_real(model: SmallCaptioner, pairs: Sequence[RealPair]) -> ScoredPairs:
+    """Scores of real pairs."""
+    return score(model, [(pair.pre, pair.post, pair.gsd_m) for pair in pairs])
+
+
+def score_generated(model: SmallCaptioner, pairs: Sequence[GeneratedPair]) -> ScoredPairs:
+    """Scores of generated pairs."""
+    pixels = [(pair.pre, pair.post, pair.gsd_m) for pair in pairs]
+    return score(model, pixels, valid=[pair.valid for pair in pairs])
 
 
 def auc(positive: F64, negative: F64) -> float:
@@ -165,33 +252,63 @@ def average_precision(scores: F64, wanted: npt.NDArray[np.bool_]) -> float:
     return float(precision[hits].mean())
 
 
-def wanted_keywords(pairs: tuple[GeneratedPair, ...]) -> npt.NDArray[np.bool_]:
-    """(n, K): which keywords each pair has."""
+def wanted_keywords(pairs: Sequence[GeneratedPair | RealPair]) -> npt.NDArray[np.bool_]:
+    """(n, K): which keywords each pair has; all False where nobody knows."""
     wanted = np.zeros((len(pairs), len(KEYWORDS)), bool)
     for row, pair in enumerate(pairs):
-        wanted[row, list(pair.facts.keywords)] = True
+        for keyword in pair.keywords or ():
+            wanted[row, KEYWORDS.index(keyword) if isinstance(keyword, str) else keyword] = True
     return wanted
 
 
-def measure(model: SmallCaptioner, held_out: HeldOut) -> tuple[Figures, ScoredPairs, ScoredPairs]:
-    """Figures, and the scores of the real and of the generated pairs."""
-    real = score(model, [(pair.pre, pair.post) for pair in held_out.real])
-    generated = score(model, [(pair.pre, pair.post) for pair in held_out.generated])
-    changed = np.array([pair.changed for pair in held_out.real])
-    unchanged_scores = real.change[~changed]
-    wanted = wanted_keywords(held_out.generated)
-    precisions = [average_precision(generated.keywords[:, k], wanted[:, k]) for k in range(len(KEYWORDS))]
-    overlap = union = 0
-    for pair, mask in zip(held_out.generated, generated.mask, strict=True):
-        cells = pair.mask.reshape(mask.shape[0], -1, mask.shape[1], pair.mask.shape[1] // mask.shape[1])
-        truth, seen = cells.mean((1, 3)) >= 0.5, mask > 0
-        overlap += int((truth & seen).sum())
-        union += int((truth | seen).sum())
+def mean_precision(scored: ScoredPairs, wanted: npt.NDArray[np.bool_], fewest: int) -> float:
+    """Mean average precision over the keywords that at least ``fewest`` pairs have; nan where there is none."""
+    each = [
+        average_precision(scored.keywords[:, k], wanted[:, k])
+        for k in range(wanted.shape[1])
+        if wanted[:, k].sum() >= fewest
+    ]
+    return float(np.mean(each)) if each else float("nan")
+
+
+def intersection_over_union(masks: Sequence[Bool], truths: Sequence[Bool]) -> float:
+    """Of all pairs together."""
+    both = sum(int((m & t).sum()) for m, t in zip(masks, truths, strict=True))
+    return both / max(1, sum(int((m | t).sum()) for m, t in zip(masks, truths, strict=True)))
+
+
+def cells(mask: Bool) -> Bool:
+    """A mask at the resolution of the mask logits."""
+    rows, cols = (length // MASK_STRIDE for length in mask.shape)
+    shares: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).mean((1, 3)) >= 0.5
+    return shares
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures with the scores that they come from."""
+
+    figures: Figures
+    whole: ScoredPairs
+    quarters: ScoredPairs
+    generated: ScoredPairs
+
+
+def measure(model: SmallCaptioner, held_out: HeldOut) -> Measured:
+    """Score every development pair."""
+    whole, quarters = score_real(model, held_out.whole), score_real(model, held_out.quarters)
+    generated = score_generated(model, held_out.generated)
+    is_whole = np.array([pair.changed for pair in held_out.whole], bool)
+    is_quarter = np.array([pair.changed for pair in held_out.quarters], bool)
     figures = Figures(
-        auc_generated=auc(generated.change, unchanged_scores),
-        auc_real=auc(real.change[changed], unchanged_scores),
-        found_at_tenth=float((generated.change > np.quantile(unchanged_scores, 0.9)).mean()),
-        keyword_precision=float(np.nanmean(precisions)),
-        mask_iou=overlap / max(union, 1),
+        auc_whole=auc(whole.change[is_whole], whole.change[~is_whole]),
+        auc_quarters=auc(quarters.change[is_quarter], quarters.change[~is_quarter]),
+        auc_vectors=auc(quarters.vectors[is_quarter], quarters.vectors[~is_quarter]),
+        auc_generated=auc(generated.change, quarters.change[~is_quarter]),
+        keywords_real=mean_precision(whole, wanted_keywords(held_out.whole), 4),
+        keywords_generated=mean_precision(generated, wanted_keywords(held_out.generated), 1),
+        mask_iou=intersection_over_union(
+            [mask > 0 for mask in generated.mask], [cells(pair.mask) for pair in held_out.generated]
+        ),
     )
-    return figures, real, generated
+    return Measured(figures, whole, quarters, generated)

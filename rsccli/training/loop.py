@@ -19,15 +19,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rsccli.datasets.grammar import vocabulary
-from rsccli.errors import InputError, JournalMismatchError, OutputError
-from rsccli.models.small.network import SmallCaptioner, SmallConfig
-from rsccli.models.small.tokenizer import build_tokenizer
+from rsccli.errors import DeviceError, InputError, JournalMismatchError, OutputError, UsageProblem
+from rsccli.models.small.network import Scores, SmallCaptioner, SmallConfig
+from rsccli.models.small.tokenizer import captioner_tokenizer
 from rsccli.training.batches import Batch, GeneratedDataset, batches
 from rsccli.training.development import HeldOut, measure, read_held_out
-from rsccli.training.losses import batch_losses
+from rsccli.training.losses import Losses, score_losses
 
 STATE = "last.pt"
+LOG = "log.jsonl"
+REPORT_STEPS = 25
 WARM_UP_STEPS = 150
 AVERAGE_DECAY = 0.998
 GRADIENT_NORM = 2.0
@@ -45,6 +46,7 @@ class TrainSpec:
         rate: highest learning rate. checkpoint_minutes: between checkpoints.
         threads: of the network. workers: processes that generate pairs; 0: none beside this one.
         development_pairs: generated pairs of the development set.
+        device: ``auto``, ``cpu`` or ``cuda``. precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
     """
 
     data: Path
@@ -52,12 +54,14 @@ class TrainSpec:
     minutes: float | None = None
     pairs: int | None = None
     seed: int = 0
-    batch_size: int = 48
-    rate: float = 2e-3
+    batch_size: int = 24
+    rate: float = 1.5e-3
     checkpoint_minutes: float = 5.0
     threads: int = 1
     workers: int = 1
-    development_pairs: int = 260
+    development_pairs: int = 240
+    device: str = "auto"
+    precision: str = "auto"
 
 
 @dataclass
@@ -85,12 +89,17 @@ class Trainer:
         self.progress = Progress()
         torch.set_num_threads(spec.threads)
         torch.manual_seed(spec.seed)
-        self.tokenizer: Tokenizer = build_tokenizer(vocabulary())
+        self.device = chosen_device(spec.device)
+        self.precision = chosen_precision(spec.precision, self.device)
+        self.tokenizer: Tokenizer = captioner_tokenizer()
         self.model = SmallCaptioner(SmallConfig(vocab=self.tokenizer.get_vocab_size()))
         self.model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(self.device)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        # The decoder learns alone, from facts, when the encoder is done.
+        decayed = [p for p in self.model.encoder.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.encoder.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}], lr=spec.rate
         )
@@ -114,7 +123,7 @@ class Trainer:
         if self.done >= 1.0:
             return kept_checkpoints(spec.output)
         held_out = read_held_out(spec.data, "development", spec.development_pairs)
-        dataset = GeneratedDataset(spec.data, spec.seed, self.tokenizer.to_str(), spec.batch_size)
+        dataset = GeneratedDataset(spec.data, spec.seed, spec.batch_size)
         saved = noted = time.monotonic()
         recent: list[tuple[float, ...]] = []
         # Closing ends the worker processes before the interpreter does.
@@ -127,8 +136,8 @@ class Trainer:
                 noted = now
                 self.progress.step += 1
                 self.progress.pairs += batch.pre.shape[0]
-                if self.progress.step % 50 == 0:
-                    self._say(self._line(recent))
+                if self.progress.step % REPORT_STEPS == 0:
+                    self._report(recent)
                     recent.clear()
                 if now - saved > 60.0 * spec.checkpoint_minutes:
                     self._keep(held_out)
@@ -142,15 +151,18 @@ class Trainer:
         rate = self.spec.rate * warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.done)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        batch = Batch(*(part.to(self.device) for part in batch))
         rows = torch.channels_last
         batch = batch._replace(
             pre=batch.pre.contiguous(memory_format=rows), post=batch.post.contiguous(memory_format=rows)
         )
-        losses = batch_losses(self.model, batch)
+        losses = batch_losses(self.model, batch, self.precision)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
-        self.optimizer.step()
+        self._scaler.scale(losses.total).backward()  # type: ignore[no-untyped-call]
+        self._scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.model.encoder.parameters(), GRADIENT_NORM)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
         # Early weights are forgotten faster, so that a short run has an average worth having.
         decay = min(AVERAGE_DECAY, (1.0 + self.progress.step) / (10.0 + self.progress.step))
         with torch.no_grad():
@@ -158,15 +170,27 @@ class Trainer:
                 mine.lerp_(theirs, 1.0 - decay)
         return tuple(float(loss.detach()) for loss in losses)
 
-    def _line(self, recent: list[tuple[float, ...]]) -> str:
-        losses = np.mean(recent, axis=0)
-        names = ("change", "keywords", "maps", "mask", "sentence")
-        parts = " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=True))
+    def _report(self, recent: list[tuple[float, ...]]) -> None:
+        losses = dict(zip(Losses._fields, np.mean(recent, axis=0).round(4).tolist(), strict=True))
+        parts = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
         speed = self.progress.pairs / max(self.progress.seconds, 1e-9)
-        return f"step {self.progress.step} pairs {self.progress.pairs} ({100 * self.done:.0f} %, {speed:.0f}/s) {parts}"
+        self._say(
+            f"step {self.progress.step} pairs {self.progress.pairs} ({100 * self.done:.0f} %, {speed:.0f}/s) {parts}"
+        )
+        self._log({"losses": losses})
+
+    def _log(self, content: dict[str, Any]) -> None:
+        """One line of the run's log, which curves are drawn from."""
+        line = json.dumps({**asdict(self.progress), **content})
+        try:
+            with (self.spec.output / LOG).open("a", encoding="utf-8") as log:
+                log.write(f"{line}\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.spec.output / LOG}: {error}; free some space") from error
 
     def _keep(self, held_out: HeldOut) -> None:
-        figures = measure(self.average, held_out)[0]
+        figures = measure(self.average, held_out).figures
+        self._log({"development": figures.as_dict()})
         self._say(f"checkpoint at step {self.progress.step}: {json.dumps(figures.as_dict())}")
         common = {
             "config": self.model.config.as_dict(),
@@ -199,6 +223,40 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         self._say(f"going on from {path}: step {self.progress.step}, {100 * self.done:.0f} % done")
+
+
+def chosen_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one.
+
+    Raises:
+        DeviceError: CUDA was asked for and is not there.
+    """
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError("no CUDA device can be used by this PyTorch; use --device cpu, or a CUDA build of torch")
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def chosen_precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto``: bfloat16 on a GPU that has it, float32 elsewhere (a CPU without such instructions is slower with it).
+
+    Raises:
+        UsageProblem: an unknown name, or float16 on a CPU.
+    """
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in known:
+        raise UsageProblem(f"precision {name!r} is unknown; choose one of auto, {', '.join(known)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageProblem("fp16 needs a GPU; use --precision bf16 or fp32 on a CPU")
+    return known[name]
+
+
+def batch_losses(model: SmallCaptioner, batch: Batch, precision: torch.dtype = torch.float32) -> Losses:
+    """Losses of one batch; the encoder in a lower precision where asked, its heads in float32."""
+    with torch.autocast(batch.pre.device.type, precision, enabled=precision != torch.float32):
+        scores = model.encoder(batch.pre, batch.post, batch.valid, batch.gsd)
+    return score_losses(Scores(*(part.float() for part in scores)), batch)
 
 
 def _floats(model: SmallCaptioner) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""What training minimises, one term for each thing that the network says."""
+"""What training minimises, one term for each thing that the encoder says. What nobody knows (nan) counts nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsccli.models.small.network import FactTensors, Scores, SmallCaptioner
-from rsccli.training.batches import Batch
+from rsccli.models.small.facts import KEYWORDS
+from rsccli.models.small.network import Scores
+from rsccli.training.batches import NO_CLASS, Batch
 
 KEYWORD_POSITIVE_WEIGHT = 4.0
 SMOOTHING = 0.03
-MAP_SHARE = 0.12
 
 
 class Losses(NamedTuple):
@@ -21,56 +21,46 @@ class Losses(NamedTuple):
 
     change: Tensor
     keywords: Tensor
-    maps: Tensor
+    classes: Tensor
     mask: Tensor
-    sentence: Tensor
+    cloud: Tensor
 
     @property
     def total(self) -> Tensor:
         """Their weighted sum."""
-        return self.change + 3.0 * self.keywords + 8.0 * self.maps + 1.5 * self.mask + 0.5 * self.sentence
+        return self.change + 3.0 * self.keywords + 0.5 * self.classes + 1.5 * self.mask + 0.3 * self.cloud
 
 
-def score_losses(scores: Scores, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Losses of the change score, the keywords (unknown ones are nan), where they are, and the mask.
+def _known_mean(values: Tensor, known: Tensor) -> Tensor:
+    return (values * known).sum() / known.sum().clamp(min=1.0)
+
+
+def score_losses(scores: Scores, batch: Batch) -> Losses:
+    """Losses of the change score, the keywords, what each changed cell became, the mask, and clouds.
 
     Unchanged real pairs hold some real change, hence the smoothed labels.
     """
-    target = batch.change * (1.0 - 2.0 * SMOOTHING) + SMOOTHING
-    change = F.binary_cross_entropy_with_logits(scores.change, target)
-    known = ~torch.isnan(batch.keywords)
+    asked = (~torch.isnan(batch.change)).float()
+    target = torch.nan_to_num(batch.change) * (1.0 - 2.0 * SMOOTHING) + SMOOTHING
+    change = _known_mean(F.binary_cross_entropy_with_logits(scores.change, target, reduction="none"), asked)
+    known = (~torch.isnan(batch.keywords)).float()
     wanted = torch.nan_to_num(batch.keywords)
-    weight = torch.full((wanted.shape[1],), KEYWORD_POSITIVE_WEIGHT)
+    weight = torch.full((len(KEYWORDS),), KEYWORD_POSITIVE_WEIGHT, device=wanted.device)
     each = F.binary_cross_entropy_with_logits(scores.keywords, wanted, reduction="none", pos_weight=weight)
-    keywords = (each * known).sum() / known.sum().clamp(min=1)
-    open_blocks = (F.avg_pool2d(batch.valid, 16) > 0.5).float()
-    where = F.binary_cross_entropy_with_logits(
-        scores.maps, (batch.maps > MAP_SHARE).float(), reduction="none", pos_weight=weight.view(-1, 1, 1)
-    )
-    maps = (where * open_blocks).sum() / (open_blocks.sum() * wanted.shape[1])
-    visible = F.avg_pool2d(batch.valid, 4)
+    keywords = _known_mean(each, known)
+    visible = (F.avg_pool2d(batch.valid, 4) > 0.5).float() * batch.known
     cells = F.binary_cross_entropy_with_logits(scores.mask, batch.mask, reduction="none")
-    plain = (cells * visible).sum() / visible.sum()
     drawn = torch.sigmoid(scores.mask) * visible
-    changed = batch.change > 0
-    overlap = (drawn * batch.mask).sum((1, 2, 3))
-    size = (drawn + batch.mask).sum((1, 2, 3))
-    dice = (1.0 - (2.0 * overlap + 1.0) / (size + 1.0)) * changed
-    return change, keywords, maps, plain + 0.5 * dice.sum() / changed.sum().clamp(min=1)
-
-
-def batch_losses(model: SmallCaptioner, batch: Batch) -> Losses:
-    """Encoder in bfloat16 where the machine has it fast, the rest in float32."""
-    with torch.autocast("cpu", torch.bfloat16):
-        scores = model.encoder(batch.pre, batch.post, batch.valid)
-    scores = Scores(*(part.float() for part in scores))
-    change, keywords, maps, mask = score_losses(scores, batch)
-    # Sentences of a quarter of the pairs: the decoder learns fast, and is polished alone in the end.
-    few = slice(0, (len(batch.change) + 3) // 4)
-    some, facts = Scores(*(part[few] for part in scores)), FactTensors(*(part[few] for part in batch.facts))
-    # A told sentence must follow its facts against the image: the image is there, but does not learn from it.
-    told = batch.told[few].view(-1, 1, 1)
-    tokens = torch.cat([torch.where(told > 0, some.grid.detach(), some.grid), model.facts(facts)], 1)
-    logits = model.sentence_logits(tokens, batch.ids[few, :-1])
-    sentence = F.cross_entropy(logits.flatten(0, 1), batch.ids[few, 1:].flatten(), ignore_index=0)
-    return Losses(change, keywords, maps, mask, sentence)
+    truth = batch.mask * visible
+    overlap = (drawn * truth).sum((1, 2, 3))
+    size = (drawn + truth).sum((1, 2, 3))
+    some = (truth.sum((1, 2, 3)) > 0).float()
+    dice = _known_mean(1.0 - (2.0 * overlap + 1.0) / (size + 1.0), some)
+    mask = _known_mean(cells, visible) + 0.5 * dice
+    # Every change weighs the same, however large: small things are what is missed.
+    named = (batch.classes != NO_CLASS).float()
+    became = F.cross_entropy(scores.classes, batch.classes.clamp(min=0), reduction="none")
+    share = named.sum((1, 2))
+    classes = _known_mean((became * named).sum((1, 2)) / share.clamp(min=1.0), (share > 0).float())
+    cloud = F.binary_cross_entropy_with_logits(scores.cloud, batch.cloud)
+    return Losses(change, keywords, classes, mask, cloud)

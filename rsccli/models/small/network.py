@@ -1,10 +1,13 @@
-"""The small captioner as a PyTorch network: siamese encoder, difference fusion, heads, tiny decoder.
+"""The small captioner as a PyTorch network: siamese encoder, difference-aware connector, heads, tiny decoder.
 
 Pixels of two dates go through one convolutional encoder; the features of each stride are fused with their
 difference and with two things that cost nothing: change vector maps after radiometric matching, and maps of
-the smallest difference within a small shift, which forgive misregistration and parallax. Heads give the
-change score, one score per keyword and a mask at stride 4. The decoder reads a fixed number of image tokens:
-a pooled grid, one token for the whole scene, and tokens for the facts that its sentence has to follow.
+the smallest difference within a small shift, which forgive misregistration and parallax. The same weights see
+the pair at its own and at half resolution, so that small objects and whole fields are both within reach.
+Heads give the change score, a change mask and what each changed cell became (stride 4), one score per keyword
+that is read off these maps, clouds of each date, and how far each date lies from what was seen in training.
+The decoder reads a fixed number of image tokens (a pooled grid, and one for the whole scene), then the facts
+as prompt tokens, then its own words.
 
 Training and export import this; captioning does not (it needs onnxruntime alone).
 """
@@ -19,22 +22,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rsccli.models.small.facts import (
-    EXTENT_EDGES,
-    EXTENTS,
-    KEYWORDS,
-    MAX_KEYWORDS,
-    NOWHERE,
-    PLACES,
-    SPREAD,
-    SPREAD_DEVIATION,
-    STATUS_NAMES,
-    THIRDS,
-)
+from rsccli.models.small.facts import KEYWORDS
 
 MASK_STRIDE = 4
+CLOUD_STRIDE = 16
 GRID_CELLS = 4
 HAND_MAPS = 10
+# Padding to this keeps every stride of both scales whole.
+MULTIPLE = 64
 
 
 @dataclass(frozen=True)
@@ -51,9 +46,9 @@ class SmallConfig:
     width: int = 192
     layers: int = 2
     heads: int = 6
-    stem: int = 24
-    siamese: tuple[int, int, int] = (32, 64, 128)
-    fused: tuple[int, int, int, int] = (48, 96, 192, 256)
+    stem: int = 20
+    siamese: tuple[int, int, int] = (28, 64, 128)
+    fused: tuple[int, int, int, int] = (40, 80, 160, 256)
     top_down: int = 48
 
     @property
@@ -63,8 +58,13 @@ class SmallConfig:
 
     @property
     def image_tokens(self) -> int:
-        """Grid tokens, scene token, status, extent and place tokens, one token per keyword."""
-        return GRID_CELLS * GRID_CELLS + 4 + len(KEYWORDS)
+        """Grid tokens and the scene token."""
+        return GRID_CELLS * GRID_CELLS + 1
+
+    @property
+    def domain_width(self) -> int:
+        """Width of the vector that says what a date looks like."""
+        return 2 * self.siamese[1] + 6
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -75,29 +75,24 @@ class Scores(NamedTuple):
     """What the encoder says before any sentence.
 
     Attributes:
-        change: logits (N,). keywords: logits (N, K). mask: logits (N, 1, H/4, W/4).
-        grid: tokens (N, GRID_CELLS**2 + 1, D), the pooled grid and the scene.
-        maps: where each keyword is, logits (N, K, H/16, W/16); learnt from, not exported.
+        change: logits (N,). vectors: log of the mean matched change vector (N,), learnt from nothing.
+        keywords: logits (N, K). mask: logits (N, 1, H/4, W/4). classes: logits (N, K, H/4, W/4), what a
+            cell became if it changed (softmax over K). cloud: logits (N, 2, H/16, W/16), pre and post.
+        domain: squared distance (N, 2) of each date from what was seen, in deviations per dimension.
+        rich: features (N, C, h, w) that the image tokens are pooled from. scene: (N, S), of the whole pair.
+        looks: (N, 2, domain_width), what each date looks like.
     """
 
     change: Tensor
+    vectors: Tensor
     keywords: Tensor
     mask: Tensor
-    grid: Tensor
-    maps: Tensor
-
-
-class FactTensors(NamedTuple):
-    """Facts as the decoder reads them, all float.
-
-    Attributes:
-        status: one-hot (N, 3). extent: one-hot (N, 5). place: one-hot (N, 11). keywords: 0 or 1 (N, K).
-    """
-
-    status: Tensor
-    extent: Tensor
-    place: Tensor
-    keywords: Tensor
+    classes: Tensor
+    cloud: Tensor
+    domain: Tensor
+    rich: Tensor
+    scene: Tensor
+    looks: Tensor
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -203,8 +198,20 @@ def _masked_max(x: Tensor, valid: Tensor) -> Tensor:
     return (x + (valid - 1.0) * 1e4).amax((2, 3))
 
 
+class _Scale(NamedTuple):
+    """What one resolution of a pair gives."""
+
+    p4: Tensor
+    rich16: Tensor
+    scene: Tensor
+    hand: Tensor
+    date8: Tensor
+    date16: Tensor
+    valid4: Tensor
+
+
 class ChangeEncoder(nn.Module):
-    """Two dates to change score, keyword scores, mask, and grid tokens."""
+    """Two dates to change score, keyword scores, maps, and image tokens."""
 
     def __init__(self, config: SmallConfig) -> None:
         super().__init__()
@@ -213,8 +220,8 @@ class ChangeEncoder(nn.Module):
         td = config.top_down
         keywords = len(KEYWORDS)
         self.stem = nn.Sequential(_conv(3, config.stem, 2), _conv(config.stem, s4, 2), Residual(s4))
-        self.date8 = nn.Sequential(_conv(s4, s8, 2), Residual(s8), Residual(s8))
-        self.date16 = nn.Sequential(_conv(s8, s16, 2), Residual(s16), Residual(s16))
+        self.date8 = nn.Sequential(_conv(s4, s8, 2), Residual(s8))
+        self.date16 = nn.Sequential(_conv(s8, s16, 2), Residual(s16))
         self.hand_norm = nn.BatchNorm2d(HAND_MAPS)
         self.fuse4 = nn.Sequential(_conv(3 * s4 + HAND_MAPS, f4, kernel=1), Residual(f4))
         self.down8 = _conv(f4, f8, 2)
@@ -227,21 +234,94 @@ class ChangeEncoder(nn.Module):
         self.lateral8 = nn.Conv2d(f8, td, 1)
         self.lateral4 = nn.Conv2d(f4, td, 1)
         self.smooth16, self.smooth8, self.smooth4 = _conv(td, td), _conv(td, td), _conv(td, td)
+        self.both_scales = _conv(2 * td, td, kernel=1)
+        self.gsd = nn.Linear(1, td)
         self.mask_head = nn.Conv2d(td, 1, 1)
-        self.keyword_maps = nn.Conv2d(f16 + td, keywords, 1)
-        scene = 2 * f32 + 2 * HAND_MAPS + 2
+        self.class_head = nn.Conv2d(td, keywords, 1)
+        self.cloud_head = nn.Conv2d(s16, 1, 1)
+        scene = 2 * (2 * f32 + 2 * HAND_MAPS) + 3
+        self.scene_drop = nn.Dropout(0.2)
         self.keyword_head = nn.Linear(scene, keywords)
-        self.change_head = nn.Sequential(nn.Linear(scene + keywords, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 1))
+        self.keyword_gain = nn.Parameter(torch.tensor([[0.5], [0.5]]).repeat(1, keywords))
+        self.change_head = nn.Sequential(nn.Linear(scene, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 1))
+        self.change_gain = nn.Parameter(torch.tensor([0.5, 0.5]))
         self.grid_head = nn.Linear(f16 + td, config.width)
         self.scene_head = nn.Linear(scene, config.width)
         self.grid_place = nn.Parameter(torch.randn(GRID_CELLS**2, config.width) * 0.02)
+        self.register_buffer("domain_mean", torch.zeros(config.domain_width))
+        self.register_buffer("domain_white", torch.zeros(config.domain_width, config.domain_width))
 
-    def forward(self, pre: Tensor, post: Tensor, valid: Tensor) -> Scores:
-        """Pixels as the bundle contract has them: normalised (N, 3, H, W) twice, and (N, 1, H, W)."""
+    domain_mean: Tensor
+    domain_white: Tensor
+
+    def forward(self, pre: Tensor, post: Tensor, valid: Tensor, gsd: Tensor) -> Scores:
+        """Pixels as the bundle contract has them.
+
+        Args:
+            pre, post: normalised (N, 3, H, W), 0 where not valid, sides multiples of 64.
+            valid: (N, 1, H, W), 0 or 1. gsd: (N,), metres per pixel.
+        """
+        fine = self._scale(pre, post, valid)
+        valid2 = F.avg_pool2d(valid, 2)
+        share = valid2.clamp(min=0.25)
+        coarse = self._scale(
+            F.avg_pool2d(pre, 2) / share * (valid2 > 0.3),
+            F.avg_pool2d(post, 2) / share * (valid2 > 0.3),
+            (valid2 > 0.3).float(),
+        )
+        ground = torch.log2(gsd.clamp(0.1, 50.0)).unsqueeze(1)
+        p4 = self.both_scales(torch.cat([fine.p4, _twice(coarse.p4)], 1))
+        p4 = F.relu(p4 + self.gsd(ground)[:, :, None, None])
+        valid4 = fine.valid4
+        mask = self.mask_head(p4).float() + (valid4 - 1.0) * 20.0
+        classes = self.class_head(p4).float()
+        seen = torch.sigmoid(mask)
+        mean_seen = _masked_mean(seen, valid4)
+        peak_seen = F.avg_pool2d(seen, 4).amax((2, 3))
+        scene = self.scene_drop(torch.cat([fine.scene, coarse.scene, mean_seen, peak_seen, ground], 1))
+        # A keyword's evidence: how much of the scene became it, and its strongest spot (about 16 px).
+        joint = seen * torch.softmax(classes, 1)
+        evidence = torch.stack([_logit_of(_masked_mean(joint, valid4)), _logit_of(F.avg_pool2d(joint, 4).amax((2, 3)))])
+        keywords = (evidence * self.keyword_gain.unsqueeze(1)).sum(0) + self.keyword_head(scene)
+        whole = torch.stack([_logit_of(mean_seen), _logit_of(peak_seen)]).squeeze(2)
+        change = self.change_head(scene).squeeze(1) + (whole * self.change_gain.unsqueeze(1)).sum(0)
+        vectors = _logit_of(_masked_mean(fine.hand[:, 1:2], valid4)).squeeze(1)
+        looks = torch.stack([self._look(x, fine.date8[i], valid) for i, x in enumerate((pre, post))], 1)
+        offset = torch.matmul(looks - self.domain_mean, self.domain_white)
+        return Scores(
+            change=change.float(),
+            vectors=vectors,
+            keywords=keywords.float(),
+            mask=mask,
+            classes=classes,
+            cloud=torch.cat([self.cloud_head(x).float() for x in fine.date16.unbind(0)], 1),
+            domain=offset.square().mean(2),
+            rich=torch.cat([fine.rich16, F.avg_pool2d(p4, 4)], 1).float(),
+            scene=scene.float(),
+            looks=looks,
+        )
+
+    def image_tokens(self, scores: Scores) -> Tensor:
+        """Tokens (N, GRID_CELLS**2 + 1, D) that stand before a prompt."""
+        grid = self.grid_head(_pool_grid(scores.rich, GRID_CELLS)) + self.grid_place
+        return torch.cat([grid, self.scene_head(scores.scene).unsqueeze(1)], 1)
+
+    def _look(self, pixels: Tensor, date8: Tensor, valid: Tensor) -> Tensor:
+        """Mean and deviation of colours and of low features: what a date looks like, (N, domain_width)."""
+        open8 = (F.avg_pool2d(valid, 8) > 0.5).float()
+        parts = []
+        for x, where in ((pixels, valid), (date8.detach().float(), open8)):
+            mean = _masked_mean(x, where)
+            spread = _masked_mean((x - mean[:, :, None, None]).square(), where)
+            parts += [mean, (spread + 1e-4).sqrt()]
+        return torch.cat(parts, 1)
+
+    def _scale(self, pre: Tensor, post: Tensor, valid: Tensor) -> _Scale:
         valid4 = F.avg_pool2d(valid, 4)
         valid16 = (F.avg_pool2d(valid4, 4) > 0.25).float()
         valid32 = (F.avg_pool2d(valid4, 8) > 0.0).float()
-        hand = self.hand_norm(difference_maps(pre, post, valid)) * valid4
+        raw = difference_maps(pre, post, valid)
+        hand = self.hand_norm(raw) * valid4
         both4 = self.stem(torch.cat([pre, post], 0))
         both8 = self.date8(both4)
         both16 = self.date16(both8)
@@ -256,9 +336,6 @@ class ChangeEncoder(nn.Module):
         p16 = self.smooth16(self.lateral16(x16) + _twice(self.lateral32(x32)))
         p8 = self.smooth8(self.lateral8(x8) + _twice(p16))
         p4 = self.smooth4(self.lateral4(x4) + _twice(p8))
-        mask = self.mask_head(p4).float() + (valid4 - 1.0) * 20.0
-        seen = torch.sigmoid(mask)
-        rich16 = torch.cat([x16, p16], 1).float()
         x32 = x32.float()
         scene = torch.cat(
             [
@@ -266,120 +343,29 @@ class ChangeEncoder(nn.Module):
                 _masked_max(x32, valid32),
                 _masked_mean(hand, valid4),
                 _masked_max(F.avg_pool2d(hand, 4), valid16) * 0.3,
-                _masked_mean(seen, valid4),
-                _masked_max(F.avg_pool2d(seen, 2), (F.avg_pool2d(valid4, 2) > 0.25).float()),
             ],
             1,
         )
-        maps = self.keyword_maps(rich16).float() + (valid16 - 1.0) * 20.0
-        # Log-mean-exp: between the mean and the largest cell, and nearly the same at every input size.
-        peak = maps.amax((2, 3), keepdim=True).detach()
-        share = valid16.sum((2, 3)).clamp(min=1.0)
-        pooled = ((maps - peak).exp() * valid16).sum((2, 3)).clamp(min=1e-6) / share
-        keywords = pooled.log() + peak.flatten(1) + self.keyword_head(scene)
-        change = self.change_head(torch.cat([scene, keywords * 0.2], 1)).squeeze(1)
-        grid = self.grid_head(_pool_grid(rich16, GRID_CELLS)) + self.grid_place
-        tokens = torch.cat([grid, self.scene_head(scene).unsqueeze(1)], 1)
-        return Scores(change.float(), keywords, mask, tokens.float(), maps)
+        return _Scale(p4, x16, scene, raw, torch.stack([a8, b8]), torch.stack([a16, b16]), valid4)
 
 
 def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-class FactReader(nn.Module):
-    """Facts to decoder tokens, and scores to facts by thresholds that are set when a bundle is written."""
-
-    change_unchanged: Tensor
-    change_changed: Tensor
-    keyword_thresholds: Tensor
-    mask_threshold: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.status = nn.Linear(len(STATUS_NAMES), width, bias=False)
-        self.extent = nn.Linear(len(EXTENTS), width, bias=False)
-        self.place = nn.Linear(len(PLACES), width, bias=False)
-        self.present = nn.Parameter(torch.randn(len(KEYWORDS), width) * 0.5)
-        self.absent = nn.Parameter(torch.randn(len(KEYWORDS), width) * 0.05)
-        for name in ("change_unchanged", "change_changed", "mask_threshold"):
-            self.register_buffer(name, torch.zeros(()))
-        self.register_buffer("keyword_thresholds", torch.zeros(len(KEYWORDS)))
-
-    def forward(self, facts: FactTensors) -> Tensor:
-        """Tokens (N, 3 + K, D)."""
-        present = facts.keywords.unsqueeze(2)
-        named = present * self.present + (1.0 - present) * self.absent
-        whole = torch.stack([self.status(facts.status), self.extent(facts.extent), self.place(facts.place)], 1)
-        return torch.cat([whole, named], 1)
-
-    def read(self, scores: Scores, valid: Tensor) -> FactTensors:
-        """Scores (logits) to facts by the thresholds, all of it in operations that ONNX has.
-
-        Args:
-            scores: of the encoder. valid: (N, 1, H, W), 0 or 1.
-        """
-        changed = (scores.change >= self.change_changed).float()
-        unchanged = (scores.change <= self.change_unchanged).float() * (1.0 - changed)
-        unsure = (1.0 - changed) * (1.0 - unchanged)
-        status = torch.stack([unchanged, unsure, changed], 1)
-        speaks = (1.0 - unchanged).unsqueeze(1)
-        margin = scores.keywords - self.keyword_thresholds
-        kth = margin.topk(MAX_KEYWORDS, dim=1).values[:, -1:]
-        keywords = ((margin >= 0.0) & (margin >= kth)).float() * speaks
-        inside, valid4 = self._cells(scores.mask, valid)
-        inside = inside * speaks.view(-1, 1, 1, 1)
-        extent, place = mask_fact_tensors(inside, valid4)
-        return FactTensors(status, extent, place, keywords)
-
-    def _cells(self, mask: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        valid4 = (F.avg_pool2d(valid, MASK_STRIDE) > 0.5).float()
-        return (mask >= self.mask_threshold).float() * valid4, valid4
-
-
-def mask_fact_tensors(mask: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """``facts.mask_facts`` for a batch, in operations that ONNX has.
-
-    Args:
-        mask: 0 or 1, (N, 1, h, w), 0 where not valid. valid: 0 or 1, the same shape.
-
-    Returns:
-        One-hot extents (N, 5) and places (N, 11).
-    """
-    changed = mask.sum((1, 2, 3))
-    count = changed.clamp(min=1.0)
-    fraction = changed / valid.sum((1, 2, 3)).clamp(min=1.0)
-    some = (changed > 0.0).float()
-    level = some + sum(((fraction >= edge).float() * some for edge in EXTENT_EDGES), torch.zeros_like(some))
-    extent = F.one_hot(level.long(), len(EXTENTS)).float()
-    axes = []
-    for axis in (2, 3):
-        other = 5 - axis
-        length = _length(mask, axis)
-        position = torch.arange(length, dtype=torch.float32)  # type: ignore[call-overload]
-        used = ((valid.sum((1, other)) > 0.0).float() * (position + 1.0)).amax(1).clamp(min=1.0)
-        along = mask.sum((1, other))
-        where = (position + 0.5).unsqueeze(0) / used.unsqueeze(1)
-        mean = (along * where).sum(1) / count
-        variance = (along * (where - mean.unsqueeze(1)).square()).sum(1) / count
-        third = (mean >= THIRDS[0]).long() + (mean >= THIRDS[1]).long()
-        axes.append((third, variance))
-    (row, tall), (col, wide) = axes
-    spread = (tall + wide > SPREAD_DEVIATION**2).long()
-    some_long = some.long()
-    place = (3 * row + col) * (1 - spread) + SPREAD * spread
-    place = place * some_long + NOWHERE * (1 - some_long)
-    return extent, F.one_hot(place, len(PLACES)).float()
+def _logit_of(share: Tensor) -> Tensor:
+    """Log-odds of a share, its floor at 1e-4."""
+    kept = share.clamp(1e-4, 1.0 - 1e-4)
+    return (kept / (1.0 - kept)).log()
 
 
 class SmallCaptioner(nn.Module):
-    """Encoder, fact reader and decoder together: what training optimises and export takes apart."""
+    """Encoder and decoder together: what training optimises and export takes apart."""
 
     def __init__(self, config: SmallConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = ChangeEncoder(config)
-        self.facts = FactReader(config.width)
         self.decoder = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=config.vocab,
@@ -397,12 +383,12 @@ class SmallCaptioner(nn.Module):
             )
         )
 
-    def image_tokens(self, scores: Scores, facts: FactTensors) -> Tensor:
-        """Tokens (N, T, D) that stand before a sentence."""
-        return torch.cat([scores.grid, self.facts(facts)], 1)
-
     def sentence_logits(self, tokens: Tensor, input_ids: Tensor) -> Tensor:
-        """Teacher forcing: logits (N, L, V), position i predicts the token after ``input_ids[:, i]``."""
+        """Teacher forcing: logits (N, L, V), position i predicts the token after ``input_ids[:, i]``.
+
+        Args:
+            tokens: image tokens (N, T, D). input_ids: prompt, BOS and words (N, L).
+        """
         words = self.decoder.get_input_embeddings()(input_ids)
         out = self.decoder(inputs_embeds=torch.cat([tokens, words], 1), use_cache=False)
         logits: Tensor = out.logits[:, tokens.shape[1] :]
