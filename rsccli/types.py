@@ -123,6 +123,7 @@ class Caption:
         logprob: mean token log-probability of ``text`` (<= 0), or None.
         keywords: names of what changed, strongest first.
         mask: bool (H, W), changed pixels at the tile's own size, or None where the model has none.
+        reason: why the answer is ``unsure``, in a few words, or None.
     """
 
     text: str
@@ -131,6 +132,7 @@ class Caption:
     logprob: float | None = None
     keywords: tuple[str, ...] = ()
     mask: Bool | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

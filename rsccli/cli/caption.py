@@ -92,6 +92,26 @@ def caption(
         int,
         typer.Option("--num-beams", envvar="RSCCLI_NUM_BEAMS", help="Beams (optimum decoder).", show_envvar=False),
     ] = 1,
+    words: Annotated[
+        str,
+        typer.Option(
+            "--words",
+            envvar="RSCCLI_WORDS",
+            metavar="auto|decoder|grammar",
+            help="Who words a caption, where the model has both. auto: what its bundle says.",
+            show_envvar=False,
+        ),
+    ] = "auto",
+    register: Annotated[
+        str,
+        typer.Option(
+            "--register",
+            envvar="RSCCLI_REGISTER",
+            metavar="short|news",
+            help="short: plain clauses, left and right. news: fuller sentences, compass directions.",
+            show_envvar=False,
+        ),
+    ] = "short",
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -230,6 +250,8 @@ def caption(
             decoder=decoder,  # type: ignore[arg-type]
             num_beams=num_beams,
             max_new_tokens=max_new_tokens,
+            words=words,  # type: ignore[arg-type]
+            register=register,  # type: ignore[arg-type]
             threads=threads,
         ),
         batch_size=batch_size,

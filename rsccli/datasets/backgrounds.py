@@ -88,7 +88,7 @@ class Sources:
 def read_labels() -> dict[str, Label]:
     """Every label of a NAIP pair that the package holds, by pair name (``city_number:year-year``)."""
     source = resources.files("rsccli.datasets") / "assets" / "naip_labels.csv"
-    with source.open("r", encoding="utf-8", newline="") as lines:
+    with source.open("r", encoding="utf-8") as lines:
         return {row["pair"]: _label(row) for row in csv.DictReader(lines)}
 
 

@@ -145,7 +145,8 @@ def _labelled(
     findings = tuple(_finding(key, kept[key], valid, drawn.counts.get(key, 0)) for key in largest[:MAX_KEYWORDS])
     if back.changed and back.doubtful is not None:
         extent, place = mask_facts(_cells(back.doubtful & valid), _cells(valid))
-        marked = [KEYWORDS.index(key) for key in back.keywords or ()] or [None]
+        marked: list[int | None] = [KEYWORDS.index(key) for key in back.keywords or ()]
+        marked = marked or [None]
         findings = tuple(Finding(keyword, 0, place, extent) for keyword in marked[:MAX_KEYWORDS])
     facts = Facts(CHANGED, findings) if findings else Facts(UNCHANGED)
     keywords: tuple[int, ...] | None = tuple(sorted(KEYWORDS.index(key) for key in kept))
@@ -183,8 +184,16 @@ def turned(pair: GeneratedPair, turns: int, flip: bool) -> GeneratedPair:
         moved = np.rot90(array, turns, (-2, -1))
         return np.ascontiguousarray(moved[..., ::-1] if flip else moved)
 
-    names = ("pre", "post", "valid", "cloud", "mask", "known", "layers")
-    return replace(pair, **{name: turn(getattr(pair, name)) for name in names})
+    return replace(
+        pair,
+        pre=turn(pair.pre),
+        post=turn(pair.post),
+        valid=turn(pair.valid),
+        cloud=turn(pair.cloud),
+        mask=turn(pair.mask),
+        known=turn(pair.known),
+        layers=turn(pair.layers),
+    )
 
 
 def reversed_in_time(pair: GeneratedPair) -> GeneratedPair | None:
@@ -194,7 +203,7 @@ def reversed_in_time(pair: GeneratedPair) -> GeneratedPair | None:
     """
     present = {KEYWORDS[int(layer) - 1] for layer in np.unique(pair.layers[pair.layers > 0])}
     named = {KEYWORDS[index] for index in pair.keywords or ()}
-    if not (present | named) <= set(REVERSED) or pair.keywords is None and pair.changed:
+    if not (present | named) <= set(REVERSED) or (pair.keywords is None and pair.changed):
         return None
     table = np.arange(len(KEYWORDS) + 1, dtype=np.uint8)
     for name in present:
@@ -221,7 +230,8 @@ def _cells(mask: Bool) -> Bool:
     rows, cols = (length // MASK_STRIDE for length in mask.shape)
     cells: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).mean((1, 3)) >= 0.5
     # What is thinner than a cell is still somewhere.
-    return cells if cells.any() else mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).any((1, 3))
+    touched: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).any((1, 3))
+    return cells if cells.any() else touched
 
 
 def usable(gsd_m: float) -> dict[str, Kind]:

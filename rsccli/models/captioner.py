@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rsccli.models.bundle import Bundle, Verify
 
 DecoderName = Literal["lean", "optimum"]
+WordsName = Literal["auto", "decoder", "grammar"]
+RegisterName = Literal["short", "news"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class CaptionerOptions:
         decoder: ``lean`` (onnxruntime alone, greedy) or ``optimum`` (beams; imports torch).
         num_beams: beams of the optimum decoder; 1 is greedy.
         max_new_tokens: longest caption in tokens, or None for what the bundle says.
+        words: who words a caption where a model has both: its ``decoder``, a ``grammar``, or ``auto``, what the
+            bundle says. register: ``short`` or ``news``, the way of speaking where a model has both.
         threads: threads of one session, or None for the cores that this process may use.
 
     Raises:
@@ -75,11 +79,18 @@ class CaptionerOptions:
     decoder: DecoderName = "lean"
     num_beams: int = 1
     max_new_tokens: int | None = None
+    words: WordsName = "auto"
+    register: RegisterName = "short"
     threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.decoder not in get_args(DecoderName):
             raise UsageProblem(f"decoder {self.decoder!r} is unknown: choose one of {', '.join(get_args(DecoderName))}")
+        if self.words not in get_args(WordsName):
+            raise UsageProblem(f"words {self.words!r} is unknown: choose one of {', '.join(get_args(WordsName))}")
+        if self.register not in get_args(RegisterName):
+            names = ", ".join(get_args(RegisterName))
+            raise UsageProblem(f"register {self.register!r} is unknown: choose one of {names}")
         if self.num_beams < 1:
             raise UsageProblem(f"num_beams must be at least 1, not {self.num_beams}")
         if self.num_beams > 1 and self.decoder != "optimum":

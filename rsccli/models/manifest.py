@@ -45,6 +45,8 @@ class InputSpec:
         multiple: both sides are padded to a multiple of this.
         mean: per band, of values scaled to 0-1. std: the same, above 0.
         gsd_m: (least, most) metres per pixel of the training data, or None.
+        window: tiles longer than ``max_side`` are cut into windows of about this side instead of being
+            resampled; None: they are resampled.
     """
 
     bands: tuple[str, ...]
@@ -54,6 +56,7 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     gsd_m: tuple[float, float] | None
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,11 @@ class DecoderSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Platt scaling: score = sigmoid(scale * change_logit + bias)."""
+    """Logistic regression: score = sigmoid(scale * change_logit + vectors * change_vector + bias)."""
 
     scale: float
     bias: float
+    vectors: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,14 @@ class Thresholds:
         unchanged: a tile with at most this score is unchanged; between the two it is unsure.
         keywords: one for each keyword, on sigmoid(keyword logit).
         mask: on sigmoid(mask logit).
+        domain: squared distance from the training data above which a tile is not judged; None: no such check.
     """
 
     changed: float
     unchanged: float
     keywords: tuple[float, ...]
     mask: float
+    domain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ class Manifest:
         prompts: prompt template by regime.
         unchanged_text: the caption of tiles that the encoder calls unchanged, which then need no decoding;
             None: the decoder words these as well.
+        words: who words the others by default, ``decoder`` or ``grammar`` (where the family has one).
         parity: what the exporter compared with the source model, free in form.
     """
 
@@ -128,6 +135,7 @@ class Manifest:
     thresholds: Thresholds
     prompts: Mapping[str, str]
     unchanged_text: str | None
+    words: str
     dtype: str
     opset: int
     licence: str
@@ -177,6 +185,7 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
         thresholds=_thresholds(root.child("thresholds"), len(keywords)),
         prompts=root.child("prompts").mapping_of_texts(),
         unchanged_text=root.text("unchanged_text") if root.has("unchanged_text") else None,
+        words=root.text("words") if root.has("words") else "decoder",
         dtype=root.text("dtype"),
         opset=root.integer("opset", low=1),
         licence=root.text("licence"),
@@ -185,6 +194,8 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
         limits=root.texts("limits"),
     )
     root.done()
+    if manifest.words not in ("decoder", "grammar"):
+        raise root.problem("words", f"must be 'decoder' or 'grammar', not {manifest.words!r}")
     for name in ("bos", "eos", "pad"):
         token = getattr(manifest.tokens, name)
         if token >= manifest.decoder.vocab:
@@ -223,6 +234,7 @@ def _input(fields: Fields) -> InputSpec:
         mean=fields.numbers("mean", length=3),
         std=fields.numbers("std", length=3, above=0.0),
         gsd_m=None if gsd is None else (gsd[0], gsd[1]),
+        window=fields.integer("window", low=1) if fields.has("window") else None,
     )
     fields.done()
     for side in ("min_side", "max_side"):
@@ -258,7 +270,8 @@ def _decoder(fields: Fields) -> DecoderSpec:
 
 
 def _calibration(fields: Fields) -> Calibration:
-    spec = Calibration(fields.number("scale"), fields.number("bias"))
+    vectors = fields.number("vectors") if fields.has("vectors") else 0.0
+    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors)
     fields.done()
     return spec
 
@@ -269,6 +282,7 @@ def _thresholds(fields: Fields, keywords: int) -> Thresholds:
         unchanged=fields.number("unchanged", low=0.0, high=1.0),
         keywords=fields.numbers("keywords", length=keywords, low=0.0, high=1.0),
         mask=fields.number("mask", low=0.0, high=1.0),
+        domain=fields.number("domain", low=0.0) if fields.has("domain") else None,
     )
     fields.done()
     if spec.unchanged > spec.changed:

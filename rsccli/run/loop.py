@@ -139,5 +139,5 @@ def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> Ti
         keywords=caption.keywords,
         changed_area_m2=area,
         changed_fraction=fraction,
-        reason=notes,
+        reason="; ".join(filter(None, (caption.reason, notes))) or None,
     )

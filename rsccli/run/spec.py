@@ -58,6 +58,8 @@ class ModelSpec:
     decoder: str
     num_beams: int
     max_new_tokens: int | None
+    words: str
+    register: str
     batch_size: int
 
 
@@ -113,6 +115,8 @@ def make_spec(
             decoder=options.decoder,
             num_beams=options.num_beams,
             max_new_tokens=options.max_new_tokens,
+            words=options.words,
+            register=options.register,
             batch_size=batch_size,
         ),
     )

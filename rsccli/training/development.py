@@ -132,8 +132,10 @@ def _quarter(label: Label, row: int, col: int, half: int) -> bool | None:
         height = min(y1, top + half) - max(y0, top)
         if width > 0 and height > 0:
             inside = width * height
-            if label.seen == "changed" and inside >= BOX_SHARE * (x1 - x0) * (y1 - y0) and (
-                inside >= QUARTER_SHARE * half * half
+            if (
+                label.seen == "changed"
+                and inside >= BOX_SHARE * (x1 - x0) * (y1 - y0)
+                and (inside >= QUARTER_SHARE * half * half)
             ):
                 return True
         touched |= width > -MARGIN_PX and height > -MARGIN_PX
@@ -159,7 +161,9 @@ def labelled_pairs(sources: Sources) -> tuple[list[RealPair], list[RealPair]]:
                 boxes = box_mask(label, side)
                 if label.seen in ("changed", "unchanged"):
                     changed = label.seen == "changed"
-                    whole.append(RealPair(name, dates[0], dates[1], GSD_M, changed, label.keywords, boxes, label.caption))
+                    whole.append(
+                        RealPair(name, dates[0], dates[1], GSD_M, changed, label.keywords, boxes, label.caption)
+                    )
                 if label.seen == "unclear":
                     continue
                 half = side // 2
@@ -217,11 +221,16 @@ def score(
                 parts = (scores.change, scores.vectors, scores.keywords, scores.domain, scores.mask[:, 0], scores.looks)
                 arrays = [part.float().cpu().numpy() for part in parts]
                 for row, index in enumerate(some):
-                    rows[index] = tuple(array[row] for array in arrays)  # type: ignore[assignment]
+                    rows[index] = (float(arrays[0][row]), float(arrays[1][row]), *(array[row] for array in arrays[2:]))
     done = [row for row in rows if row is not None]
-    columns = list(zip(*done, strict=True)) if done else [[] for _ in range(6)]
-    change, vectors, keywords, domain = (np.asarray(column, np.float64) for column in columns[:4])
-    return ScoredPairs(change, vectors, keywords, domain, list(columns[4]), np.asarray(columns[5], np.float32))
+    return ScoredPairs(
+        change=np.array([row[0] for row in done], np.float64),
+        vectors=np.array([row[1] for row in done], np.float64),
+        keywords=np.array([row[2] for row in done], np.float64),
+        domain=np.array([row[3] for row in done], np.float64),
+        mask=[row[4] for row in done],
+        looks=np.array([row[5] for row in done], np.float32),
+    )
 
 
 def score_real(model: SmallCaptioner, pairs: Sequence[RealPair]) -> ScoredPairs:

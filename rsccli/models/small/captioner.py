@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,12 @@ from rsccli.models.bundle import (
     read_manifest,
 )
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
-from rsccli.models.manifest import Manifest
-from rsccli.models.small.facts import MAX_KEYWORDS
-from rsccli.types import Bool, Caption, CaptionStatus, TilePair
+from rsccli.models.manifest import InputSpec, Manifest
+from rsccli.models.small.domain import pixel_reason
+from rsccli.models.small.facts import KEYWORDS, PROMPT_TOKENS, prompt_words
+from rsccli.models.small.grammar import named_keywords, sentence
+from rsccli.models.small.reading import Reading, Window, read_windows
+from rsccli.types import Caption, PxWindow, TilePair
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -40,36 +44,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "rsccli-small"
-# Tiles in one encoder call: more use no less time on a CPU, and their activations are what memory goes to. A GPU
+# Windows in one encoder call: more use no less time on a CPU, and their activations are what memory goes to. A GPU
 # wants more at once, and its memory is its own.
 CPU_ENCODER_TILES = 4
 GPU_ENCODER_TILES = 32
-ENCODER_INPUTS = ("pre", "post", "valid")
-ENCODER_OUTPUTS = ("image_tokens", "change_logit", "keyword_logits", "mask_logits")
-# What is said where the decoder ends a sentence before its first word.
-SPEECHLESS: dict[CaptionStatus, str] = {
-    "changed": "Something changed here.",
-    "unchanged": "No change is visible.",
-    "unsure": "It is unclear whether something changed here.",
-}
+ENCODER_INPUTS = ("pre", "post", "valid", "gsd")
+ENCODER_OUTPUTS = (
+    "image_tokens",
+    "change_logit",
+    "change_vector",
+    "keyword_logits",
+    "mask_logits",
+    "class_logits",
+    "cloud_logits",
+    "domain",
+)
 BATCH_SIZE = 16
 
 F32 = npt.NDArray[np.float32]
-
-
-class Seen(NamedTuple):
-    """What the encoder says of one tile, thresholds applied.
-
-    Attributes:
-        image_tokens: float32 (T, D). score: calibrated, 0-1. status: by the two thresholds.
-        keywords: strongest first. mask: bool, at the tile's own size.
-    """
-
-    image_tokens: F32
-    score: float
-    status: CaptionStatus
-    keywords: tuple[str, ...]
-    mask: Bool
 
 
 class SmallFactory:
@@ -146,6 +138,8 @@ class SmallCaptioner:
 
             self._decoder = LeanDecoder(embed, decoder, manifest.decoder, manifest.tokens, device)
         self._max_new_tokens = options.max_new_tokens or manifest.tokens.max_new_tokens
+        self._words = manifest.words if options.words == "auto" else options.words
+        self._register = options.register
         self.info = _info(bundle, encoder.get_providers()[0])
         logger.info("%s %s on %s", self.info.name, self.info.revision, device)
 
@@ -155,16 +149,13 @@ class SmallCaptioner:
         Raises:
             ModelError: the captioner is closed, or a graph failed.
         """
-        seen = self._see(pairs)
-        wordless = self._manifest.unchanged_text
-        spoken = [i for i, each in enumerate(seen) if wordless is None or each.status != "unchanged"]
-        decoded = dict(zip(spoken, self._say([seen[i] for i in spoken]), strict=True))
+        readings = self._see(pairs)
+        spoken = [i for i, each in enumerate(readings) if self._words == "decoder" and each.facts.findings]
+        decoded = dict(zip(spoken, self._say([readings[i] for i in spoken]), strict=True))
         captions = []
-        for index, each in enumerate(seen):
-            words = decoded.get(index)
-            text = (self._text(words) if words is not None else wordless) or SPEECHLESS[each.status]
-            logprob = words.logprob if words is not None else None
-            captions.append(Caption(text, each.status, each.score, logprob, each.keywords, each.mask))
+        for index, each in enumerate(readings):
+            text, logprob = self._text(each, decoded.get(index))
+            captions.append(Caption(text, each.status, each.score, logprob, each.keywords, each.mask, each.reason))
         return captions
 
     def close(self) -> None:
@@ -172,62 +163,63 @@ class SmallCaptioner:
         self._encoder = None
         self._decoder = None
 
-    def _see(self, pairs: Sequence[TilePair]) -> list[Seen]:
-        """Run the encoder over all tiles, a few at a time."""
+    def _text(self, reading: Reading, words: Decoded | None) -> tuple[str, float | None]:
+        """The sentence of a tile, and its log-probability where the decoder made it."""
+        if reading.status == "unchanged" and self._manifest.unchanged_text is not None:
+            return self._manifest.unchanged_text, None
+        if reading.status == "unsure" and not reading.facts.findings:
+            return f"Not judged: {reading.reason}.", None
+        if words is not None:
+            text: str = self._tokenizer.decode(list(words.tokens), skip_special_tokens=True).strip()
+            # A sentence that says what the facts deny, or leaves one out, is not let through.
+            if text and named_keywords(text) == {KEYWORDS[index] for index in reading.facts.keywords}:
+                return text, words.logprob
+        return sentence(reading.facts, self._register), None
+
+    def _see(self, pairs: Sequence[TilePair]) -> list[Reading]:
+        """Run the encoder over the windows of all tiles, a few at a time, and read the tiles off them."""
         from rsccli.models.preprocess import encoder_batches, prepare
         from rsccli.models.sessions import onnxruntime_errors
 
         if self._encoder is None:
             raise ModelError(f"captioner {self.info.name!r} is closed: load it again")
-        seen: dict[int, Seen] = {}
-        for indices in encoder_batches(pairs, self._manifest.input, self._encoder_tiles):
-            batch = prepare([pairs[i] for i in indices], self._manifest.input)
-            feeds = dict(zip(ENCODER_INPUTS, (batch.pre, batch.post, batch.valid), strict=True))
+        spec = self._manifest.input
+        parts = [(index, at, _cut(pair, at)) for index, pair in enumerate(pairs) for at in windows(pair, spec)]
+        cuts = [part for _, _, part in parts]
+        seen: dict[int, list[Window]] = {index: [] for index in range(len(pairs))}
+        for indices in encoder_batches(cuts, spec, self._encoder_tiles):
+            batch = prepare([cuts[i] for i in indices], spec)
+            gsd = np.array([cuts[i].gsd_m for i in indices], np.float32)
+            feeds = dict(zip(ENCODER_INPUTS, (batch.pre, batch.post, batch.valid, gsd), strict=True))
             try:
                 outputs = dict(zip(ENCODER_OUTPUTS, self._encoder.run(ENCODER_OUTPUTS, feeds), strict=True))
             except onnxruntime_errors() as error:
-                raise ModelError(f"the encoder failed on tile {pairs[indices[0]].tile.id}: {error}") from error
-            for row, index in enumerate(indices):
-                seen[index] = self._read(outputs, row, batch, pairs[index])
-        return [seen[index] for index in range(len(pairs))]
+                raise ModelError(f"the encoder failed on tile {cuts[indices[0]].tile.id}: {error}") from error
+            for row, part in enumerate(indices):
+                index, at, pair = parts[part]
+                if not np.isfinite(outputs["change_logit"][row]):
+                    raise ModelError(
+                        f"the encoder's change score of tile {pair.tile.id} is not finite: check the bundle"
+                    )
+                seen[index].append(_window(outputs, row, batch, at))
+        return [
+            read_windows(seen[index], pair.valid, self._manifest, pixel_reason(pair, spec.gsd_m))
+            for index, pair in enumerate(pairs)
+        ]
 
-    def _read(self, outputs: dict[str, F32], row: int, batch: EncoderBatch, pair: TilePair) -> Seen:
-        """Apply calibration and thresholds to the outputs for one tile."""
-        from rsccli.models.preprocess import restore_mask
-
-        manifest = self._manifest
-        limits = manifest.thresholds
-        logit = float(outputs["change_logit"][row])
-        if not np.isfinite(logit):
-            raise ModelError(f"the encoder's change score of tile {pair.tile.id} is not finite: check the bundle")
-        score = _sigmoid(manifest.calibration.scale * logit + manifest.calibration.bias)
-        if score >= limits.changed:
-            status: CaptionStatus = "changed"
-        elif score <= limits.unchanged:
-            status = "unchanged"
-        else:
-            status = "unsure"
-        tokens = outputs["image_tokens"][row]
-        if status == "unchanged":
-            # Keywords and mask would contradict the status: what is left of them is noise under a low score.
-            return Seen(tokens, score, status, (), np.zeros(pair.valid.shape, dtype=bool))
-        mask = restore_mask(outputs["mask_logits"][row, 0], batch, row, pair.valid, limits.mask)
-        return Seen(tokens, score, status, self._keywords(outputs["keyword_logits"][row]), mask)
-
-    def _keywords(self, logits: F32) -> tuple[str, ...]:
-        """Names above their thresholds, by how far they are above, at most as many as a sentence holds."""
-        limits = np.clip(np.asarray(self._manifest.thresholds.keywords, np.float64), 1e-12, 1 - 1e-12)
-        margin = logits.astype(np.float64) - np.log(limits / (1 - limits))
-        order = np.argsort(-margin, kind="stable")[:MAX_KEYWORDS]
-        return tuple(self._manifest.keywords[i] for i in order if margin[i] >= 0)
-
-    def _say(self, seen: Sequence[Seen]) -> list[Decoded]:
+    def _say(self, readings: Sequence[Reading]) -> list[Decoded]:
         """Decode the sentences of all tiles at once."""
-        if not seen or self._decoder is None:
+        if not readings or self._decoder is None:
             return []
         tokens = self._manifest.tokens
-        image = np.stack([each.image_tokens for each in seen])
-        begin = self._decoder.embed(np.full((len(seen), 1), tokens.bos, np.int64))
+        image = np.stack([each.tokens for each in readings])
+        prompts = [prompt_words(each.facts, self._register) for each in readings]
+        ids = [[*(self._tokenizer.token_to_id(word) for word in words), tokens.bos] for words in prompts]
+        if any(index is None for row in ids for index in row):
+            raise ModelError(
+                f"the tokenizer of {self.info.name!r} does not know its own facts: export the bundle again"
+            )
+        begin = self._decoder.embed(np.array(ids, np.int64).reshape(len(readings), PROMPT_TOKENS + 1))
         if image.shape[1:] != (tokens.image_tokens, begin.shape[2]):
             raise ModelError(
                 f"the graphs of {self.info.name!r} do not fit together: image tokens {image.shape[1:]}, "
@@ -237,13 +229,52 @@ class SmallCaptioner:
         mask = np.ones(prefix.shape[:2], np.int64)
         return self._decoder.decode(prefix, mask, self._max_new_tokens)
 
-    def _text(self, words: Decoded) -> str:
-        text: str = self._tokenizer.decode(list(words.tokens), skip_special_tokens=True)
-        return text.strip()
+
+def windows(pair: TilePair, spec: InputSpec) -> list[PxWindow]:
+    """The windows that a tile is seen in: one, or equal parts of about ``spec.window`` where it is too long."""
+    height, width = pair.valid.shape
+    if spec.window is None or max(height, width) <= spec.max_side:
+        return [PxWindow(0, 0, width, height)]
+    rows, cols = (_parts(length, spec.window) for length in (height, width))
+    return [
+        PxWindow(left, top, right - left, bottom - top)
+        for top, bottom in itertools.pairwise(rows)
+        for left, right in itertools.pairwise(cols)
+    ]
 
 
-def _sigmoid(x: float) -> float:
-    return float(0.5 * (1.0 + np.tanh(0.5 * x)))
+def _parts(length: int, window: int) -> list[int]:
+    """Bounds of equal parts, each a multiple of 4 but the last, so that cells of the mask fit together."""
+    number = max(1, round(length / window))
+    step = -(-length // (4 * number)) * 4
+    return [*range(0, length, step), length]
+
+
+def _cut(pair: TilePair, at: PxWindow) -> TilePair:
+    if at.width == pair.valid.shape[1] and at.height == pair.valid.shape[0]:
+        return pair
+    part = (slice(at.row, at.row + at.height), slice(at.col, at.col + at.width))
+    return TilePair(pair.tile, pair.pre[:, *part], pair.post[:, *part], pair.valid[part], pair.gsd_m)
+
+
+def _window(outputs: dict[str, F32], row: int, batch: EncoderBatch, at: PxWindow) -> Window:
+    cells = batch.valid[row, 0, 2::4, 2::4] > 0
+    domain = outputs["domain"][row]
+    return Window(
+        tokens=outputs["image_tokens"][row],
+        change=float(outputs["change_logit"][row]),
+        vectors=float(outputs["change_vector"][row]),
+        keywords=outputs["keyword_logits"][row],
+        domain=(float(domain[0]), float(domain[1])),
+        mask=outputs["mask_logits"][row, 0],
+        classes=outputs["class_logits"][row],
+        cloud=outputs["cloud_logits"][row],
+        valid=cells,
+        row=at.row,
+        col=at.col,
+        height=at.height,
+        width=at.width,
+    )
 
 
 def _check_dtype(manifest: Manifest, options: CaptionerOptions) -> None:
@@ -284,6 +315,6 @@ def _info(bundle: Bundle, provider: str | None) -> CaptionerInfo:
         source=manifest.source.id,
         source_revision=manifest.source.revision,
         keywords=manifest.keywords,
-        max_side_px=manifest.input.max_side,
+        max_side_px=manifest.input.max_side if manifest.input.window is None else None,
         batch_size=BATCH_SIZE,
     )

@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from rsccli.errors import BundleError, OutputError
+from rsccli.models.small.captioner import ENCODER_INPUTS, ENCODER_OUTPUTS
 from rsccli.models.small.facts import KEYWORDS
-from rsccli.models.small.network import SmallCaptioner, SmallConfig
+from rsccli.models.small.network import MULTIPLE, SmallCaptioner, SmallConfig
 
 OPSET = 17
 FORMAT = "rsccli-bundle/1"
-MAX_NEW_TOKENS = 48
+MAX_NEW_TOKENS = 80
+WEIGHTS = "weights.pt"
 MEAN = (0.42, 0.43, 0.40)
 STD = (0.20, 0.18, 0.17)
 # Said of unchanged tiles without running the decoder, which would only choose among ways of saying it.
@@ -36,10 +37,11 @@ class Calibration:
     """How scores become answers; measured on real development pairs.
 
     Attributes:
-        scale, bias: ``score = sigmoid(scale * change_logit + bias)``.
-        changed: at or above this score a pair is changed. unchanged: at or below, unchanged.
-        keywords: one probability per keyword, at or above which it is named.
+        scale, bias: ``score = sigmoid(scale * change_logit + vectors * change_vector + bias)``.
+        vectors: weight of the change vector beside the logit. changed: at or above this score a pair is changed.
+        unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
         mask: probability at or above which a cell of the mask is changed.
+        domain: squared distance from the training data above which a date is foreign; None: never.
     """
 
     scale: float = 1.0
@@ -48,6 +50,8 @@ class Calibration:
     unchanged: float = 0.35
     keywords: tuple[float, ...] = (0.5,) * len(KEYWORDS)
     mask: float = 0.5
+    vectors: float = 0.0
+    domain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Checkpoint:
     Attributes:
         model: in eval mode. tokenizer: of its sentences. calibration: of its scores.
         revision: sha256 of the file it came from. training_data: one or two sentences.
+        words: who words captions by default, ``decoder`` or ``grammar``.
     """
 
     model: SmallCaptioner
@@ -64,36 +69,22 @@ class Checkpoint:
     calibration: Calibration
     revision: str
     training_data: str
-
-
-def logit(probability: float) -> float:
-    """Inverse of the logistic function; probabilities are kept 1e-6 away from 0 and 1."""
-    kept = min(max(probability, 1e-6), 1.0 - 1e-6)
-    return float(np.log(kept / (1.0 - kept)))
-
-
-def set_thresholds(model: SmallCaptioner, calibration: Calibration) -> None:
-    """Write the calibration into the fact reader: sentences follow the same thresholds as the host."""
-    facts = model.facts
-    scale, bias = calibration.scale, calibration.bias
-    facts.change_changed.fill_((logit(calibration.changed) - bias) / scale)
-    facts.change_unchanged.fill_((logit(calibration.unchanged) - bias) / scale)
-    facts.mask_threshold.fill_(logit(calibration.mask))
-    facts.keyword_thresholds.copy_(torch.tensor([logit(t) for t in calibration.keywords]))
+    words: str = "decoder"
 
 
 class EncoderGraph(nn.Module):
-    """The encoder with its fact reader, outputs in the order of the contract."""
+    """The encoder, outputs in the order of the contract."""
 
     def __init__(self, model: SmallCaptioner) -> None:
         super().__init__()
-        self.model = model
+        self.encoder = model.encoder
 
-    def forward(self, pre: Tensor, post: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pixels to image tokens (N, T, D), change logits, keyword logits, mask logits."""
-        scores = self.model.encoder(pre, post, valid)
-        facts = self.model.facts.read(scores, valid)
-        return self.model.image_tokens(scores, facts), scores.change, scores.keywords, scores.mask
+    def forward(self, pre: Tensor, post: Tensor, valid: Tensor, gsd: Tensor) -> tuple[Tensor, ...]:
+        """Pixels and metres per pixel to ``ENCODER_OUTPUTS``."""
+        scores = self.encoder(pre, post, valid, gsd)
+        tokens = self.encoder.image_tokens(scores)
+        maps = (scores.mask, scores.classes, scores.cloud, scores.domain)
+        return (tokens, scores.change, scores.vectors, scores.keywords, *maps)
 
 
 class DecoderGraph(nn.Module):
@@ -161,20 +152,21 @@ def write_graphs(model: SmallCaptioner, folder: Path) -> None:
     """Write ``encoder.onnx``, ``embed.onnx`` and ``decoder.onnx`` (fp32) into a folder."""
     config = model.config
     image = {0: "n", 2: "h", 3: "w"}
-    pixels = torch.randn(2, 3, 96, 128)
+    pixels = torch.randn(2, 3, 128, 192)
     _trace(
         EncoderGraph(model),
-        (pixels, pixels.flip(0), torch.ones(2, 1, 96, 128)),
+        (pixels, pixels.flip(0), torch.ones(2, 1, 128, 192), torch.ones(2)),
         folder / "encoder.onnx",
-        (["pre", "post", "valid"], ["image_tokens", "change_logit", "keyword_logits", "mask_logits"]),
+        (list(ENCODER_INPUTS), list(ENCODER_OUTPUTS)),
         {
             "pre": image,
             "post": image,
             "valid": image,
-            "image_tokens": {0: "n"},
-            "change_logit": {0: "n"},
-            "keyword_logits": {0: "n"},
+            "gsd": {0: "n"},
+            **{name: {0: "n"} for name in ENCODER_OUTPUTS},
             "mask_logits": {0: "n", 2: "mask_h", 3: "mask_w"},
+            "class_logits": {0: "n", 2: "mask_h", 3: "mask_w"},
+            "cloud_logits": {0: "n", 2: "cloud_h", 3: "cloud_w"},
         },
     )
     ids = {0: "n", 1: "length"}
@@ -226,9 +218,10 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
         "files": files,
         "input": {
             "bands": ["red", "green", "blue"],
-            "min_side": 64,
-            "max_side": 256,
-            "multiple": 32,
+            "min_side": MULTIPLE,
+            "max_side": 384,
+            "multiple": MULTIPLE,
+            "window": 256,
             "mean": list(MEAN),
             "std": list(STD),
             "gsd_m": [0.3, 10.0],
@@ -248,14 +241,16 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             "vocab": config.vocab,
         },
         "keywords": list(KEYWORDS),
-        "calibration": {"scale": calibration.scale, "bias": calibration.bias},
+        "calibration": {"scale": calibration.scale, "bias": calibration.bias, "vectors": calibration.vectors},
         "thresholds": {
             "changed": calibration.changed,
             "unchanged": calibration.unchanged,
             "keywords": list(calibration.keywords),
             "mask": calibration.mask,
+            "domain": calibration.domain,
         },
         "unchanged_text": UNCHANGED_TEXT,
+        "words": checkpoint.words,
         "prompts": {"naive": ""},
         "dtype": "fp32",
         "opset": OPSET,
@@ -266,13 +261,23 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
     }
 
 
+def _save_weights(checkpoint: Checkpoint, path: Path) -> None:
+    """The network itself in half precision: what fine-tuning starts from."""
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in checkpoint.model.state_dict().items()
+    }
+    content = {"config": checkpoint.model.config.as_dict(), "average": state}
+    torch.save({**content, "tokenizer": checkpoint.tokenizer.to_str()}, path)
+
+
 def export_bundle(
     checkpoint: Checkpoint, folder: Path, *, limits: tuple[str, ...] = (), overwrite: bool = False
 ) -> Path:
     """Write a whole bundle beside its final place, check it against PyTorch, then move it there.
 
     Args:
-        checkpoint: what to export; its model's thresholds are set from its calibration.
+        checkpoint: what to export.
         folder: the bundle folder to make. overwrite: replace a bundle that is there.
         limits: sentences on what the model cannot do.
 
@@ -285,7 +290,7 @@ def export_bundle(
     folder = folder.absolute()
     if folder.exists() and not overwrite:
         raise OutputError(f"{folder} exists already; pass --overwrite to replace it, or name another folder")
-    set_thresholds(checkpoint.model.eval(), checkpoint.calibration)
+    checkpoint.model.eval()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -294,6 +299,7 @@ def export_bundle(
     try:
         write_graphs(checkpoint.model, work)
         checkpoint.tokenizer.save(str(work / "tokenizer.json"))
+        _save_weights(checkpoint, work / WEIGHTS)
         parity = measure_parity(checkpoint.model, work)
         if not parity.good:
             raise BundleError(f"the graphs for {folder} differ from PyTorch: {parity}; nothing was written")

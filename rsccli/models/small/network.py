@@ -183,7 +183,7 @@ def _length(x: Tensor, axis: int) -> Tensor:
     return torch._shape_as_tensor(x)[axis]
 
 
-def _pool_grid(x: Tensor, cells: int) -> Tensor:
+def pool_grid(x: Tensor, cells: int) -> Tensor:
     """(N, C, h, w) of any size to (N, cells*cells, C)."""
     rows, cols = area_matrix(cells, _length(x, 2)), area_matrix(cells, _length(x, 3))
     pooled = torch.matmul(torch.matmul(rows, x), cols.transpose(0, 1))
@@ -303,8 +303,11 @@ class ChangeEncoder(nn.Module):
 
     def image_tokens(self, scores: Scores) -> Tensor:
         """Tokens (N, GRID_CELLS**2 + 1, D) that stand before a prompt."""
-        grid = self.grid_head(_pool_grid(scores.rich, GRID_CELLS)) + self.grid_place
-        return torch.cat([grid, self.scene_head(scores.scene).unsqueeze(1)], 1)
+        return self.tokens_of(pool_grid(scores.rich, GRID_CELLS), scores.scene)
+
+    def tokens_of(self, grid: Tensor, scene: Tensor) -> Tensor:
+        """Tokens from the pooled grid (N, cells, C) and the scene (N, S)."""
+        return torch.cat([self.grid_head(grid) + self.grid_place, self.scene_head(scene).unsqueeze(1)], 1)
 
     def _look(self, pixels: Tensor, date8: Tensor, valid: Tensor) -> Tensor:
         """Mean and deviation of colours and of low features: what a date looks like, (N, domain_width)."""

@@ -1,0 +1,215 @@
+"""What the encoder's raw scores of one tile mean: answer, keywords, facts and mask, by the bundle's thresholds.
+
+A tile that is longer than a window is seen in windows; their scores are put together here. The words, the
+keywords, the mask and the answer all come from one `Reading`, so that none of them can deny another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rsccli.models.manifest import Manifest
+from rsccli.models.small.domain import cloud_reason, look_reason
+from rsccli.models.small.facts import (
+    CHANGED,
+    CONTRARY,
+    COUNTED,
+    KEYWORDS,
+    MAX_KEYWORDS,
+    UNCHANGED,
+    UNSURE,
+    Facts,
+    Finding,
+    count_index,
+    count_parts,
+    mask_facts,
+)
+from rsccli.types import Bool, CaptionStatus
+
+F32 = npt.NDArray[np.float32]
+Int = npt.NDArray[np.int64]
+# A cell is about 4 px; fewer than this many together are not counted as an object.
+SMALLEST_PART = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """Raw scores of one window of a tile.
+
+    Attributes:
+        tokens: (T, D). change, vectors: logits. keywords: logits (K,). domain: (2,).
+        mask: logits (h, w). classes: logits (K, h, w). cloud: logits (2, h/4, w/4).
+        valid: bool (h, w), cells with data. row, col: of its first pixel in the tile.
+        height, width: of it in the tile, pixels.
+    """
+
+    tokens: F32
+    change: float
+    vectors: float
+    keywords: F32
+    domain: tuple[float, float]
+    mask: F32
+    classes: F32
+    cloud: F32
+    valid: Bool
+    row: int
+    col: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a tile's scores mean.
+
+    Attributes:
+        tokens: image tokens (T, D) of the strongest window. score: calibrated, 0-1. status: the answer.
+        facts: for the sentence. keywords: names, strongest first. mask: bool (H, W), pixels of the tile, or None
+            where the tile cannot be judged. reason: why it is unsure.
+    """
+
+    tokens: F32
+    score: float
+    status: CaptionStatus
+    facts: Facts
+    keywords: tuple[str, ...]
+    mask: Bool | None
+    reason: str | None
+
+
+def log_odds(probability: float) -> float:
+    """Inverse of the logistic function, kept finite."""
+    kept = min(max(probability, 1e-6), 1.0 - 1e-6)
+    return float(np.log(kept / (1.0 - kept)))
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)) without overflow."""
+    return float(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def tile_logit(windows: Sequence[Window], manifest: Manifest) -> float:
+    """Calibrated log-odds of change: the strongest window's, less the log of their number.
+
+    Many windows have many chances of a false alarm; without the correction (Bonferroni's) the share of false
+    alarms would grow with the tile.
+    """
+    fit = manifest.calibration
+    each = [fit.scale * window.change + fit.vectors * window.vectors + fit.bias for window in windows]
+    return max(each) - float(np.log(len(windows)))
+
+
+def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, foreign: str | None) -> Reading:
+    """Put the windows of one tile together.
+
+    Args:
+        windows: at least one. valid: bool (H, W) of the tile. manifest: with the thresholds.
+        foreign: why the pixels alone say that the tile cannot be judged, or None.
+    """
+    limits = manifest.thresholds
+    strongest = max(windows, key=lambda window: window.change)
+    score = sigmoid(tile_logit(windows, manifest))
+    reason = foreign or _scene_reason(windows, manifest)
+    if reason is not None:
+        return Reading(strongest.tokens, score, "unsure", Facts(UNSURE), (), None, reason)
+    if score <= limits.unchanged:
+        # Keywords and mask would contradict the answer: what is left of them is noise under a low score.
+        nothing = np.zeros(valid.shape, bool)
+        return Reading(strongest.tokens, score, "unchanged", Facts(UNCHANGED), (), nothing, None)
+    sure = score >= limits.changed
+    if not sure:
+        reason = f"change score {score:.2f} lies between {limits.unchanged:.2f} and {limits.changed:.2f}"
+    changed, became, seen = _cells(windows, valid.shape, limits.mask)
+    names = _keywords(windows, manifest)
+    findings = _findings(names, changed, became, seen)
+    facts = Facts(CHANGED if sure else UNSURE, findings)
+    keywords = tuple(KEYWORDS[index] for index in facts.keywords)
+    return Reading(
+        strongest.tokens,
+        score,
+        "changed" if sure else "unsure",
+        facts,
+        keywords,
+        _pixels(windows, valid, limits.mask),
+        reason,
+    )
+
+
+def _scene_reason(windows: Sequence[Window], manifest: Manifest) -> str | None:
+    shares = [window.valid.mean() + 1e-9 for window in windows]
+    cloud = np.average([_cloud_share(window) for window in windows], axis=0, weights=shares)
+    hidden = cloud_reason((float(cloud[0]), float(cloud[1])))
+    if hidden is not None or manifest.thresholds.domain is None:
+        return hidden
+    domain = np.average([window.domain for window in windows], axis=0, weights=shares)
+    return look_reason((float(domain[0]), float(domain[1])), manifest.thresholds.domain)
+
+
+def _cloud_share(window: Window) -> npt.NDArray[np.float64]:
+    rows, cols = window.cloud.shape[1:]
+    seen = cv2.resize(window.valid.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA) > 0.5
+    if not seen.any():
+        return np.zeros(2)
+    return np.asarray((window.cloud > 0)[:, seen].mean(1), np.float64)
+
+
+def _cells(windows: Sequence[Window], shape: tuple[int, ...], threshold: float) -> tuple[Bool, Int, Bool]:
+    """Changed cells, what each became, and cells with data, of the whole tile at a quarter of its pixels."""
+    rows, cols = (-(-length // 4) for length in shape)
+    changed, seen = np.zeros((rows, cols), bool), np.zeros((rows, cols), bool)
+    became = np.zeros((rows, cols), np.int64)
+    for window in windows:
+        height, width = -(-window.height // 4), -(-window.width // 4)
+        top, left = window.row // 4, window.col // 4
+        height, width = min(height, rows - top), min(width, cols - left)
+        part = (slice(top, top + height), slice(left, left + width))
+        seen[part] = window.valid[:height, :width]
+        changed[part] = (window.mask[:height, :width] >= log_odds(threshold)) & seen[part]
+        became[part] = window.classes[:, :height, :width].argmax(0)
+    return changed, became, seen
+
+
+def _pixels(windows: Sequence[Window], valid: Bool, threshold: float) -> Bool:
+    """Changed pixels of the tile, interpolated as logits: the edge lies where the probability crosses."""
+    mask = np.zeros(valid.shape, bool)
+    for window in windows:
+        rows, cols = window.mask.shape
+        full = cv2.resize(window.mask, (cols * 4, rows * 4), interpolation=cv2.INTER_LINEAR)
+        part = (slice(window.row, window.row + window.height), slice(window.col, window.col + window.width))
+        mask[part] = full[: window.height, : window.width] >= log_odds(threshold)
+    return mask & valid
+
+
+def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
+    """Keywords above their thresholds, by how far they are above; of two that deny each other the stronger."""
+    limits = np.array([log_odds(limit) for limit in manifest.thresholds.keywords])
+    logits = np.max([window.keywords for window in windows], axis=0).astype(np.float64)
+    margin = logits - np.log(len(windows)) - limits
+    kept: list[int] = []
+    for index in np.argsort(-margin, kind="stable"):
+        if margin[index] < 0 or len(kept) == MAX_KEYWORDS:
+            break
+        if any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept):
+            continue
+        kept.append(int(index))
+    return kept
+
+
+def _findings(names: list[int], changed: Bool, became: Int, seen: Bool) -> tuple[Finding, ...]:
+    """Where each keyword is, and how many; a keyword without cells of its own has the place of the whole change."""
+    findings = []
+    asked: list[int | None] = [*names] or [None]
+    for name in asked:
+        own = changed & (became == name) if name is not None else changed
+        if own.sum() < SMALLEST_PART:
+            own = changed
+        extent, place = mask_facts(own, seen)
+        counted = name is not None and KEYWORDS[name] in COUNTED
+        number = count_index(count_parts(own, SMALLEST_PART)) if counted else 0
+        findings.append(Finding(name, number, place, extent))
+    return tuple(findings)
