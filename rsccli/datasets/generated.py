@@ -106,7 +106,7 @@ def generate(sources: Sources, seed: int, index: int, side: int = 128) -> Genera
         drawn.pre = facilities.cars(drawn.pre, rng, stages[0])
         drawn.post = facilities.cars(drawn.post, rng, stages[1])
     # Two real dates differ by themselves already, one date twice does not.
-    strength = uniform(rng, 0.6, 1.0) if back.same_date else uniform(rng, 0.0, 0.8)
+    strength = uniform(rng, 0.6, 1.0) if back.same_date else uniform(rng, 0.0, 0.6)
     most_px = 0.0 if rng.random() < 0.25 else float(rng.choice([1.0, 2.0, 4.0]))
     clouds = 0.06
     pre = nuisance.one_date(drawn.pre, rng, strength=strength, most_px=0.0, clouds=clouds, gsd_m=back.gsd_m)

@@ -26,7 +26,7 @@ from rsccli.models.small.network import CLOUD_STRIDE, MASK_STRIDE
 from rsccli.types import U8
 
 LONGEST_SENTENCE = 80
-SIDES = (128, 128, 128, 192, 128, 128, 256)
+SIDES = (128, 128, 128, 192, 128, 128, 128, 128, 256, 128)
 AHEAD = 6
 NO_CLASS = -1
 
@@ -94,7 +94,9 @@ def collate(pairs: Sequence[GeneratedPair]) -> Batch:
         else:
             keywords[row, list(pair.keywords)] = 1.0
     # The middle pixel of a cell speaks for what it became; its share of change is the mean.
-    classes = np.stack([pair.layers[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE] for pair in pairs])
+    classes = np.stack(
+        [pair.layers[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE] for pair in pairs]
+    )
     valid = torch.from_numpy(np.stack([pair.valid for pair in pairs])).float().unsqueeze(1)
     return Batch(
         pre=normalise(np.stack([pair.pre for pair in pairs])) * valid,

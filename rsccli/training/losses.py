@@ -28,7 +28,7 @@ class Losses(NamedTuple):
     @property
     def total(self) -> Tensor:
         """Their weighted sum."""
-        return self.change + 3.0 * self.keywords + 0.5 * self.classes + 1.5 * self.mask + 0.3 * self.cloud
+        return self.change + 3.0 * self.keywords + self.classes + 1.5 * self.mask + 0.3 * self.cloud
 
 
 def _known_mean(values: Tensor, known: Tensor) -> Tensor:

@@ -47,9 +47,9 @@ class SmallConfig:
     layers: int = 2
     heads: int = 6
     stem: int = 20
-    siamese: tuple[int, int, int] = (28, 64, 128)
-    fused: tuple[int, int, int, int] = (40, 80, 160, 256)
-    top_down: int = 48
+    siamese: tuple[int, int, int] = (24, 48, 96)
+    fused: tuple[int, int, int, int] = (32, 64, 128, 224)
+    top_down: int = 40
 
     @property
     def head_dim(self) -> int:
@@ -95,10 +95,28 @@ class Scores(NamedTuple):
     looks: Tensor
 
 
+class ScaleNorm(nn.Module):
+    """Batch normalisation with statistics of its own for each resolution that the shared weights see.
+
+    Attributes:
+        scale: which of the two is in use; set by the encoder.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)])
+        self.scale = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same."""
+        normed: Tensor = self.norms[self.scale](x)
+        return normed
+
+
 def _conv(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
+        ScaleNorm(outputs),
         nn.ReLU(inplace=True),
     )
 
@@ -109,7 +127,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = _conv(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), ScaleNorm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to the same."""
@@ -222,7 +240,7 @@ class ChangeEncoder(nn.Module):
         self.stem = nn.Sequential(_conv(3, config.stem, 2), _conv(config.stem, s4, 2), Residual(s4))
         self.date8 = nn.Sequential(_conv(s4, s8, 2), Residual(s8))
         self.date16 = nn.Sequential(_conv(s8, s16, 2), Residual(s16))
-        self.hand_norm = nn.BatchNorm2d(HAND_MAPS)
+        self.hand_norm = ScaleNorm(HAND_MAPS)
         self.fuse4 = nn.Sequential(_conv(3 * s4 + HAND_MAPS, f4, kernel=1), Residual(f4))
         self.down8 = _conv(f4, f8, 2)
         self.fuse8 = nn.Sequential(_conv(3 * s8 + 2 + f8, f8, kernel=1), Residual(f8))
@@ -248,6 +266,9 @@ class ChangeEncoder(nn.Module):
         self.grid_head = nn.Linear(f16 + td, config.width)
         self.scene_head = nn.Linear(scene, config.width)
         self.grid_place = nn.Parameter(torch.randn(GRID_CELLS**2, config.width) * 0.02)
+        # What only ever sees one resolution keeps to the first set of statistics.
+        own = {id(norm) for norm in self.both_scales.modules()}
+        self._shared = [m for m in self.modules() if isinstance(m, ScaleNorm) and id(m) not in own]
         self.register_buffer("domain_mean", torch.zeros(config.domain_width))
         self.register_buffer("domain_white", torch.zeros(config.domain_width, config.domain_width))
 
@@ -261,10 +282,11 @@ class ChangeEncoder(nn.Module):
             pre, post: normalised (N, 3, H, W), 0 where not valid, sides multiples of 64.
             valid: (N, 1, H, W), 0 or 1. gsd: (N,), metres per pixel.
         """
-        fine = self._scale(pre, post, valid)
+        fine = self._scale(0, pre, post, valid)
         valid2 = F.avg_pool2d(valid, 2)
         share = valid2.clamp(min=0.25)
         coarse = self._scale(
+            1,
             F.avg_pool2d(pre, 2) / share * (valid2 > 0.3),
             F.avg_pool2d(post, 2) / share * (valid2 > 0.3),
             (valid2 > 0.3).float(),
@@ -319,7 +341,9 @@ class ChangeEncoder(nn.Module):
             parts += [mean, (spread + 1e-4).sqrt()]
         return torch.cat(parts, 1)
 
-    def _scale(self, pre: Tensor, post: Tensor, valid: Tensor) -> _Scale:
+    def _scale(self, scale: int, pre: Tensor, post: Tensor, valid: Tensor) -> _Scale:
+        for norm in self._shared:
+            norm.scale = scale
         valid4 = F.avg_pool2d(valid, 4)
         valid16 = (F.avg_pool2d(valid4, 4) > 0.25).float()
         valid32 = (F.avg_pool2d(valid4, 8) > 0.0).float()

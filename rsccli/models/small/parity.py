@@ -50,7 +50,7 @@ class Parity:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the manifest, with what they mean."""
         return {
-            "compared": "onnxruntime CPU against PyTorch fp32, generated noise pairs, largest difference (relative above 1)",
+            "compared": "onnxruntime CPU against PyTorch fp32 on noise pairs, largest difference (relative above 1)",
             **asdict(self),
         }
 
