@@ -1,4 +1,4 @@
-"""``rsccli train``: trains the small captioner on generated changes, and makes a bundle of it."""
+"""``rsccli train captioner``: trains the small captioner on generated changes, and makes a bundle of it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,30 @@ from typing import Annotated
 
 import typer
 
+from rsccli.cli.options import Config
+from rsccli.cli.train.options import (
+    RESULT,
+    SCHEDULE,
+    Data,
+    Device,
+    DeviceChoice,
+    Output,
+    Plot,
+    Precision,
+    PrecisionChoice,
+    Seed,
+)
 from rsccli.errors import UsageProblem
-
-SCHEDULE = "Schedule"
-RESULT = "Result"
-PREVIEW_PAIRS = 48
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("train")(train)
+    """Add the command to the group."""
+    app.command("captioner")(captioner)
 
 
-def train(
-    data: Annotated[
-        Path,
-        typer.Option(
-            envvar="RSCCLI_DATA",
-            help="Folder with the imagery: naip/ (CITY_YEAR_N.tif, trees.csv) and prairie/.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            envvar="RSCCLI_TRAIN_OUTPUT",
-            metavar="DIR",
-            help="Folder for checkpoints. The same command again goes on where it stopped.",
-            show_default=False,
-        ),
-    ] = None,
+def captioner(
+    data: Data,
+    output: Output,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -55,9 +47,7 @@ def train(
             rich_help_panel=SCHEDULE,
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(envvar="RSCCLI_SEED", min=0, help="Of weights and pairs.", rich_help_panel=SCHEDULE)
-    ] = 1,
+    seed: Seed = 1,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -122,16 +112,10 @@ def train(
             "--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace BUNDLE_DIR if it exists.", rich_help_panel=RESULT
         ),
     ] = False,
-    preview: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="RSCCLI_PREVIEW",
-            metavar="SHEET.png",
-            help="Train nothing: draw the first generated pairs with masks and captions into one picture.",
-            show_default=False,
-            rich_help_panel=RESULT,
-        ),
-    ] = None,
+    plot: Plot = None,
+    device: Device = DeviceChoice.auto,
+    precision: Precision = PrecisionChoice.auto,
+    config: Config = None,
 ) -> None:
     """Train the small captioner on changes drawn over real image pairs.
 
@@ -142,39 +126,43 @@ def train(
     Examples:
 
     \b
-      rsccli train --data ../shared/data --preview sheet.png --seed 3      # look at what it learns from
-      rsccli train --data ../shared/data -o runs/a --minutes 60            # train
-      rsccli train --data ../shared/data -o runs/a --minutes 60 --export runs/a/bundle
-      rsccli caption pre.tif post.tif -o out.geojson -m runs/a/bundle      # use it
+      rsccli train captioner --data ../shared/data -o runs/a --minutes 60            # train
+      rsccli train captioner --data ../shared/data -o runs/a --minutes 60 --export runs/a/bundle
+      rsccli train captioner --config captioner.toml                                 # all settings from a file
+      rsccli caption pre.tif post.tif -o out.geojson -m runs/a/bundle                # use it
     """
-    if preview is not None:
-        _preview(data, seed, preview)
-        return
-    if output is None:
-        raise UsageProblem("no folder for checkpoints; add -o DIR, or --preview SHEET.png to look at pairs only")
     if (minutes is None) == (pairs is None):
         raise UsageProblem("the schedule needs one of --minutes and --pairs; add for example --minutes 60")
     if export is not None and export.exists() and not overwrite:
         raise UsageProblem(f"{export} exists already; add --overwrite, or name another folder with --export")
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise UsageProblem(f"--plot {plot}: curves are drawn as SVG; name a file that ends in .svg")
     # torch takes seconds to import: not before the options are known to be good.
     from rsccli.training.bundle import export_run
+    from rsccli.training.curves import LOG, draw_curves
     from rsccli.training.loop import Trainer, TrainSpec, best_checkpoint, say_on_stderr
 
-    Trainer(
-        TrainSpec(
-            data=data,
-            output=output,
-            minutes=minutes,
-            pairs=pairs,
-            seed=seed,
-            batch_size=batch_size,
-            rate=rate,
-            checkpoint_minutes=checkpoint_minutes,
-            threads=threads,
-            workers=workers,
-            development_pairs=development_pairs,
-        )
-    ).run()
+    spec = TrainSpec(
+        data=data,
+        output=output,
+        minutes=minutes,
+        pairs=pairs,
+        seed=seed,
+        batch_size=batch_size,
+        rate=rate,
+        checkpoint_minutes=checkpoint_minutes,
+        threads=threads,
+        workers=workers,
+        development_pairs=development_pairs,
+        device=device.value,
+        precision=precision.value,
+    )
+    try:
+        Trainer(spec).run()
+    finally:
+        # A run that was stopped has curves too.
+        if (output / LOG).is_file():
+            draw_curves(output / LOG, plot or output / "curves.svg")
     if export is None:
         typer.echo(str(best_checkpoint(output)))
         return
@@ -189,11 +177,3 @@ def train(
     )
     print(f"exported {done.checkpoint}: {done.development.as_dict()}", file=sys.stderr)
     typer.echo(str(done.folder))
-
-
-def _preview(data: Path, seed: int, path: Path) -> None:
-    from rsccli.datasets.generated import read_sources
-    from rsccli.datasets.sheet import contact_sheet
-
-    contact_sheet(read_sources(data, "train"), seed, PREVIEW_PAIRS, path)
-    typer.echo(str(path))
