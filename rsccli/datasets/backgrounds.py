@@ -76,6 +76,7 @@ class Sources:
         places: NAIP places with their dates. prairie: two dates with labels; empty outside of training.
         textures: patches of training places, whatever the split.
         labels: by pair name, of these places. marked: pairs of dates that a person called changed.
+        real_share: share of the pairs that are cut around a marked change, 0-1.
     """
 
     places: tuple[Place, ...]
@@ -83,6 +84,7 @@ class Sources:
     textures: Textures
     labels: dict[str, Label]
     marked: tuple[tuple[Place, Chip, Chip], ...]
+    real_share: float = REAL_CHANGE_SHARE
 
 
 def read_labels() -> dict[str, Label]:
@@ -100,7 +102,7 @@ def _label(row: dict[str, str]) -> Label:
     return Label(row["seen"], tuple(filter(None, row["keywords"].split(";"))), tuple(boxes), row["caption"])
 
 
-def read_sources(data: Path, split: Split) -> Sources:
+def read_sources(data: Path, split: Split, real_share: float = REAL_CHANGE_SHARE) -> Sources:
     """Read ``naip/`` and ``prairie/`` of a data folder for one split.
 
     Raises:
@@ -119,14 +121,14 @@ def read_sources(data: Path, split: Split) -> Sources:
                 label = labels.get(f"{place.name}:{first.year}-{second.year}")
                 if label is not None and label.seen == "changed" and label.boxes:
                     marked.append((place, first, second))
-    return Sources(places, prairie, gather_textures(chips), labels, tuple(marked))
+    return Sources(places, prairie, gather_textures(chips), labels, tuple(marked), real_share)
 
 
 def background(sources: Sources, rng: Rng, side: int) -> Background:
     """One crop of two dates, turned and flipped by chance; ``side`` pixels."""
     if sources.prairie and rng.random() < PRAIRIE_SHARE:
         return _prairie_background(sources.prairie, rng, side)
-    if sources.marked and sources.prairie and rng.random() < REAL_CHANGE_SHARE:
+    if sources.marked and sources.prairie and rng.random() < sources.real_share:
         place, first, second = sources.marked[int(rng.integers(len(sources.marked)))]
         label = sources.labels[f"{place.name}:{first.year}-{second.year}"]
         box = label.boxes[int(rng.integers(len(label.boxes)))]

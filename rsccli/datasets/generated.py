@@ -228,10 +228,9 @@ def _finding(key: str, mask: Bool, valid: Bool, number: int) -> Finding:
 
 def _cells(mask: Bool) -> Bool:
     rows, cols = (length // MASK_STRIDE for length in mask.shape)
-    cells: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).mean((1, 3)) >= 0.5
+    shares = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).mean((1, 3))
     # What is thinner than a cell is still somewhere.
-    touched: Bool = mask.reshape(rows, MASK_STRIDE, cols, MASK_STRIDE).any((1, 3))
-    return cells if cells.any() else touched
+    return np.asarray(shares >= (0.5 if (shares >= 0.5).any() else 1e-6), bool)
 
 
 def usable(gsd_m: float) -> dict[str, Kind]:

@@ -18,7 +18,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rsccli.datasets.backgrounds import Sources, read_sources
+from rsccli.datasets.backgrounds import REAL_CHANGE_SHARE, Sources, read_sources
 from rsccli.datasets.generated import GeneratedPair, generate, reversed_in_time, turned
 from rsccli.models.small.export import MEAN, STD
 from rsccli.models.small.facts import KEYWORDS, Facts, Register, prompt_words
@@ -120,8 +120,8 @@ def _shares(masks: Sequence[npt.NDArray[np.bool_]], cells: int) -> Tensor:
 class GeneratedDataset:
     """Batch number to batch; sources are read once in each worker, on first use."""
 
-    def __init__(self, data: Path, seed: int, batch_size: int) -> None:
-        self._data, self._seed, self._batch_size = data, seed, batch_size
+    def __init__(self, data: Path, seed: int, batch_size: int, real_share: float = REAL_CHANGE_SHARE) -> None:
+        self._data, self._seed, self._batch_size, self._real_share = data, seed, batch_size, real_share
         self._sources: Sources | None = None
 
     def size(self, number: int) -> tuple[int, int]:
@@ -132,7 +132,7 @@ class GeneratedDataset:
     def __getitem__(self, number: int) -> Batch:
         """The batch with this number."""
         if self._sources is None:
-            self._sources = read_sources(self._data, "train")
+            self._sources = read_sources(self._data, "train", self._real_share)
         count, side = self.size(number)
         first = number * self._batch_size
         rng = np.random.default_rng([self._seed, number])

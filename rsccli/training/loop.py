@@ -19,6 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from rsccli.datasets.backgrounds import REAL_CHANGE_SHARE
 from rsccli.errors import DeviceError, InputError, JournalMismatchError, OutputError, UsageProblem
 from rsccli.models.small.network import Scores, SmallCaptioner, SmallConfig
 from rsccli.models.small.tokenizer import captioner_tokenizer
@@ -46,6 +47,8 @@ class TrainSpec:
         rate: highest learning rate. checkpoint_minutes: between checkpoints.
         threads: of the network. workers: processes that generate pairs; 0: none beside this one.
         development_pairs: generated pairs of the development set.
+        start: checkpoint or bundled ``weights.pt`` whose network is where a new run begins; None: random weights.
+        real_share: share of the pairs that are cut around real change marked by eye, 0-1.
         device: ``auto``, ``cpu`` or ``cuda``. precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
     """
 
@@ -60,6 +63,8 @@ class TrainSpec:
     threads: int = 1
     workers: int = 1
     development_pairs: int = 240
+    start: Path | None = None
+    real_share: float = REAL_CHANGE_SHARE
     device: str = "auto"
     precision: str = "auto"
 
@@ -92,7 +97,10 @@ class Trainer:
         self.device = chosen_device(spec.device)
         self.precision = chosen_precision(spec.precision, self.device)
         self.tokenizer: Tokenizer = captioner_tokenizer()
-        self.model = SmallCaptioner(SmallConfig(vocab=self.tokenizer.get_vocab_size()))
+        if spec.start is None:
+            self.model = SmallCaptioner(SmallConfig(vocab=self.tokenizer.get_vocab_size()))
+        else:
+            self.model = model_of(load_state(spec.start))
         self.model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.to(self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
@@ -123,7 +131,7 @@ class Trainer:
         if self.done >= 1.0:
             return kept_checkpoints(spec.output)
         held_out = read_held_out(spec.data, "development", spec.development_pairs)
-        dataset = GeneratedDataset(spec.data, spec.seed, spec.batch_size)
+        dataset = GeneratedDataset(spec.data, spec.seed, spec.batch_size, spec.real_share)
         saved = noted = time.monotonic()
         recent: list[tuple[float, ...]] = []
         # Closing ends the worker processes before the interpreter does.
