@@ -185,7 +185,8 @@ def _naip_background(
     marks, changed, keywords = np.zeros(first.image.shape[:2], np.uint8), False, None
     if not same_date:
         label = sources.labels.get(f"{place.name}:{first.year}-{second.year}", Label(""))
-        changed, keywords = _marked_change(label, (left, top, crop))
+        # Boxes are in pixels of the chip itself, not of the mirrored one.
+        changed, keywords = _marked_change(label, (left - mirrored, top - mirrored, crop))
         for other in _labels_of(sources.labels, place):
             for x0, y0, x1, y1 in other.boxes:
                 marks[max(0, round(y0) - 3) : round(y1) + 3, max(0, round(x0) - 3) : round(x1) + 3] = 1

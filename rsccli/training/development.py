@@ -145,7 +145,7 @@ def _quarter(label: Label, row: int, col: int, half: int) -> bool | None:
 
 
 def labelled_pairs(sources: Sources) -> tuple[list[RealPair], list[RealPair]]:
-    """Every labelled pair of a split in both orders of its dates: whole chips, and quarters.
+    """Every labelled pair of a split, in the order of dates that was labelled: whole chips, and quarters.
 
     Minor and unclear pairs are in neither list as a whole; their unmarked quarters count as unchanged.
     """

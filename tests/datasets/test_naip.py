@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rsccli.datasets.naip import cross_date_pairs, read_places
+from rsccli.datasets.naip import HELD_OUT_CITY, Place, cross_date_pairs, read_places
 from rsccli.errors import InputError
 
 
@@ -18,14 +18,21 @@ def test_places_hold_their_dates_in_order_with_trees(little_data: Path):
     assert all(chip.trees.shape == (6, 2) for place in places for chip in place.chips)
 
 
-def test_every_fifth_place_is_held_out(little_data: Path):
-    splits = {place.number: place.split for place in read_places(little_data / "naip")}
-    assert splits == {1: "train", 2: "train", 5: "development", 10: "test"}
+def test_every_fifth_place_is_for_development_and_one_city_for_testing(little_data: Path, tmp_path: Path):
+    shutil.copy(little_data / "naip" / "demo_2016_1.tif", tmp_path / f"{HELD_OUT_CITY}_2016_1.tif")
+    for number in (1, 2, 5, 10):
+        name = f"demo_2016_{number}.tif"
+        shutil.copy(little_data / "naip" / name, tmp_path / name)
+    splits = {place.name: place.split for place in read_places(tmp_path)}
+    held_out = {"demo_5": "development", "demo_10": "development", f"{HELD_OUT_CITY}_1": "test"}
+    assert splits == {"demo_1": "train", "demo_2": "train", **held_out}
 
 
 def test_pairs_are_two_dates_of_one_place(little_data: Path):
-    names = [name for name, _, _ in cross_date_pairs(read_places(little_data / "naip"), "train")]
+    places = read_places(little_data / "naip")
+    names = [name for name, _, _ in cross_date_pairs(places, "train")]
     assert names == ["demo_1:2016-2018", "demo_2:2016-2018"]
+    assert not cross_date_pairs(places, "test")
 
 
 def test_a_training_place_that_touches_a_held_out_one_is_left_out(little_data: Path, tmp_path: Path):
@@ -49,7 +56,23 @@ def test_a_folder_without_chips_is_an_error(tmp_path: Path):
 
 
 @pytest.mark.shared
-def test_whole_cities_are_held_out(shared: Path):
-    places = read_places(shared / "naip")
-    assert {place.split for place in places if place.city in ("eureka", "bishop")} == {"test"}
-    assert len([place for place in places if place.split == "train"]) > 250
+def test_a_whole_city_and_a_fifth_of_the_others_are_held_out(real_places: list[Place]):
+    assert {place.split for place in real_places if place.city == HELD_OUT_CITY} == {"test"}
+    assert {place.city for place in real_places if place.split == "test"} == {HELD_OUT_CITY}
+    training = [place for place in real_places if place.split == "train"]
+    development = [place for place in real_places if place.split == "development"]
+    assert len(training) > 230 and len(development) > 60
+    assert all(place.number % 5 for place in training) and not any(place.number % 5 for place in development)
+
+
+@pytest.mark.shared
+def test_no_training_place_shares_ground_with_a_held_out_one(real_places: list[Place]):
+    training = [place for place in real_places if place.split == "train"]
+    held_out = [place for place in real_places if place.split != "train"]
+    assert not {place.name for place in training} & {place.name for place in held_out}
+    for one in training:
+        a = one.map_bounds
+        for other in held_out:
+            b = other.map_bounds
+            wide, high = min(a.right, b.right) - max(a.left, b.left), min(a.top, b.top) - max(a.bottom, b.bottom)
+            assert min(wide, high) < 0.01, (one.name, other.name)
