@@ -9,6 +9,8 @@ OUT ?= out
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# E.g. CARD_ARGS="-m path/to/bundle --out card.md"
+CARD_ARGS ?=
 
 # Leaves with 0 under a Python that rsccli supports and that can make environments.
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -16,7 +18,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-dev test test-slow lint docs picture clean bench bench-page
+.PHONY: help demo install install-dev test test-slow lint docs picture clean bench bench-page model-card
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -100,6 +102,10 @@ bench-memory:    ## Peak memory from 2k to 100k pixels a side
 bench-start:     ## Time to --help and to the first caption
 bench-output:    ## Writers and readers: features a second and peak memory
 bench-captioner: ## The captioner alone, by batch size and threads
+
+# Needs the imagery of ../shared/data; one core, about five minutes.
+model-card: $(VENV)/.installed-dev  ## Measure the bundled captioner and write docs/model-card.md
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) tests/bench/model_card.py $(CARD_ARGS)
 
 clean:  ## Remove outputs and caches (the environment stays)
 	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

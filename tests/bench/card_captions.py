@@ -1,0 +1,107 @@
+"""How good the sentences are: judged by eye, and against human sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from card_bench import Bench, Section, Seen, look
+from card_judged import FILE, VERDICTS, Verdict, read_verdicts, set_of, to_judge
+from card_sets import Item, chips
+from card_stats import ratio, share
+from card_text import bleu4, cider_d_each, medoid, rouge_l_each
+from common import ROOT, table
+
+from rsccli.types import Caption
+
+SETS = {
+    "naip": "NAIP test chips labelled changed",
+    "harvey": "Harvey, flood water seen by eye",
+    "prairie": "prairie 2012-2014",
+}
+
+
+def _same(verdict: Verdict, caption: Caption, wording: str) -> bool:
+    return caption.text == (verdict.grammar if wording == "grammar" else verdict.decoder)
+
+
+def _floor(items: list[Item]) -> str:
+    """How often the most frequent keyword of the labels would be right."""
+    labels = [item.keywords for item in items if item.keywords]
+    if not labels:
+        return "-"
+    word, n = Counter(k for keywords in labels for k in keywords).most_common(1)[0]
+    return f"{100 * n / len(labels):.0f} % ({word})"
+
+
+def judged(bench: Bench, seen: Seen, wording: str) -> str:
+    """Share of captions that a person called right, where the judged captions are those of this model."""
+    verdicts = {verdict.pair: verdict for verdict in read_verdicts()}
+    known = [(i, c) for i, c in zip(seen.items, seen.captions, strict=True) if i.name in verdicts]
+    decided = [(i, c) for i, c in known if all(flag is not None for flag in verdicts[i.name].right)]
+    where = FILE.relative_to(ROOT)
+    if not decided:
+        return f"**Not judged yet:** `{where}` holds no verdict on captions of this revision."
+    same = [_same(verdicts[i.name], c, wording) for i, c in decided]
+    if not all(same):
+        return (
+            f"**Not judged for this revision:** `{where}` holds verdicts on another one ({sum(same)} of {len(same)} "
+            "judged captions are what this model says). Draw the sheet again with `tests/bench/judge_sheet.py`."
+        )
+    rows = []
+    for key, name in SETS.items():
+        items = [item for item, _ in decided if set_of(item) == key]
+        if not items:
+            continue
+        flags = np.array([verdicts[item.name].right for item in items], bool)
+        places = [item.place for item in items]
+        cells = [share(column, places).text(percent=True) for column in (*flags.T, flags.all(1))]
+        rows.append([name, str(len(items)), *cells, _floor(items)])
+    head = ("pairs", "n", *(f"{name} right" for name in VERDICTS), "all three", "floor: object, one word always")
+    return f"""Judged by eye, one person, once: does the sentence name the right object, the right verb (what became
+of it) and the right place? An "unchanged" or "unsure" without words is wrong in all three.
+
+{table(head, rows)}"""
+
+
+def against_labels(bench: Bench) -> str:
+    """The usual scores, both ways of wording."""
+    changed = bench.seen("chips").labelled("changed").where(lambda item, _: bool(item.caption))
+    flooded = bench.seen("harvey").labelled("changed")
+    items = changed.items + flooded.items
+    wanted = [item.caption for item in items]
+    places = [item.place for item in items]
+    constant = medoid([item.caption for item in chips(bench.imagery.development) if item.seen == "changed"])
+    ways = {name: [c.text for c in look(bench.captioner(name), items).captions] for name in ("decoder", "grammar")}
+    ways[f'floor: always "{constant}"'] = [constant] * len(items)
+    rows = []
+    for name, said in ways.items():
+        ones = np.ones(len(items))
+        rouge = ratio(np.array(rouge_l_each(said, wanted)), ones, places)
+        cider = ratio(np.array(cider_d_each(said, wanted)), ones, places)
+        rows.append([name, str(len(items)), f"{bleu4(said, wanted):.1f}", rouge.text(digits=1), cider.text(digits=1)])
+    head = ("wording", "n", "BLEU-4", "ROUGE-L", "CIDEr-D")
+    return f"""Scores as in LEVIR-CC papers, but on changed pairs alone ({len(changed.items)} NAIP test chips,
+{len(flooded.items)} Harvey), against one human sentence each, protocol "words" (lower-cased, punctuation removed).
+No METEOR. With one reference and another style of sentence these figures compare the rows of this table and nothing
+else. The constant sentence is the one among the development captions that is most like the others.
+
+{table(head, rows)}"""
+
+
+def captions(bench: Bench) -> Section:
+    """The tables of sentences."""
+    items = to_judge(bench.imagery)
+    manifest_words = bench.wording
+    seen = look(bench.captioner(), items)
+    body = f"""Real pairs. The wording that ships is `{manifest_words}`; the other one can be had with the option
+`words` of `CaptionerOptions`.
+
+### By eye
+
+{judged(bench, seen, manifest_words)}
+
+### Against labels
+
+{against_labels(bench)}"""
+    return Section("Captions", body)
