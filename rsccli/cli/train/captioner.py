@@ -74,7 +74,27 @@ def captioner(
             help="Generated pairs on held-out places, beside the real ones, that checkpoints are chosen by.",
             rich_help_panel=SCHEDULE,
         ),
-    ] = 260,
+    ] = 240,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RSCCLI_START",
+            metavar="WEIGHTS.pt",
+            help="Begin with the network of this checkpoint or of a bundle's weights.pt, not with a random one.",
+            show_default=False,
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = None,
+    real_share: Annotated[
+        float,
+        typer.Option(
+            envvar="RSCCLI_REAL_SHARE",
+            min=0.0,
+            max=1.0,
+            help="Share of the pairs that are cut around real change marked by eye.",
+            rich_help_panel=SCHEDULE,
+        ),
+    ] = 0.08,
     polish_steps: Annotated[
         int,
         typer.Option(
@@ -83,7 +103,7 @@ def captioner(
             help="With --export: steps in which the decoder alone learns to say the facts that it is told.",
             rich_help_panel=SCHEDULE,
         ),
-    ] = 1000,
+    ] = 1200,
     threads: Annotated[
         int, typer.Option(envvar="RSCCLI_THREADS", min=1, help="Threads of the network.", rich_help_panel=SCHEDULE)
     ] = 1,
@@ -106,6 +126,26 @@ def captioner(
             rich_help_panel=RESULT,
         ),
     ] = None,
+    export_int8: Annotated[
+        Path | None,
+        typer.Option(
+            "--export-int8",
+            envvar="RSCCLI_EXPORT_INT8",
+            metavar="BUNDLE_DIR",
+            help="With --export: also write the bundle with 8-bit weights.",
+            show_default=False,
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    words: Annotated[
+        str,
+        typer.Option(
+            envvar="RSCCLI_WORDS",
+            metavar="decoder|grammar",
+            help="Who words captions by default in the bundle.",
+            rich_help_panel=RESULT,
+        ),
+    ] = "decoder",
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -135,6 +175,10 @@ def captioner(
         raise UsageProblem("the schedule needs one of --minutes and --pairs; add for example --minutes 60")
     if export is not None and export.exists() and not overwrite:
         raise UsageProblem(f"{export} exists already; add --overwrite, or name another folder with --export")
+    if export_int8 is not None and export is None:
+        raise UsageProblem("--export-int8 is made from the bundle that --export writes; add --export BUNDLE_DIR")
+    if words not in ("decoder", "grammar"):
+        raise UsageProblem(f"--words {words!r} is unknown; choose decoder or grammar")
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageProblem(f"--plot {plot}: curves are drawn as SVG; name a file that ends in .svg")
     # torch takes seconds to import: not before the options are known to be good.
@@ -154,6 +198,8 @@ def captioner(
         threads=threads,
         workers=workers,
         development_pairs=development_pairs,
+        start=start,
+        real_share=real_share,
         device=device.value,
         precision=precision.value,
     )
@@ -172,8 +218,13 @@ def captioner(
         export,
         development_pairs=development_pairs,
         polish_steps=polish_steps,
+        words=words,
         overwrite=overwrite,
         say=say_on_stderr,
     )
+    if export_int8 is not None:
+        from rsccli.training.int8 import quantise_bundle
+
+        quantise_bundle(export, export_int8, data, seed=seed, overwrite=overwrite)
     print(f"exported {done.checkpoint}: {done.development.as_dict()}", file=sys.stderr)
     typer.echo(str(done.folder))
