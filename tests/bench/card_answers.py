@@ -33,9 +33,9 @@ def answers(bench: Bench) -> Section:
         ("NAIP quarters, changed", parts.labelled("changed"), "least", 0.85),
         ("NAIP, one image under other light (made here)", bench.seen("light"), "most", 0.02),
         ("Harvey, one image under other light (made here)", bench.seen("harvey light"), "most", 0.02),
-        ("NAIP, one image twice, byte for byte", bench.seen("same"), "most", 0.0),
+        ("NAIP, one image twice, byte for byte", bench.seen("same"), "", None),
         ("Harvey, before and after", harvey, "", None),
-        ("Harvey, flood water seen by eye", harvey.labelled("changed"), "least", 0.85),
+        ("Harvey, flood water seen by eye", harvey.labelled("changed"), "", None),
         ("changes drawn over test places (synthetic)", bench.seen("drawn"), "", None),
     ]
     rows, aims = [], []

@@ -61,7 +61,7 @@ def calibration(bench: Bench, folder: Path) -> Section:
     """The figures, and the plot beside the page."""
     whole = bench.seen("chips").labelled("changed", "unchanged")
     parts = bench.seen("quarters")
-    rows, body = [], []
+    rows = []
     joined: list[tuple[F64, npt.NDArray[np.bool_]]] = []
     for name, seen in (("chips, 256 px", whole), ("quarters, 128 px", parts)):
         changed = np.array([item.seen == "changed" for item in seen.items])

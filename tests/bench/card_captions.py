@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,8 +13,10 @@ from card_stats import ratio, share
 from card_text import bleu4, cider_d_each, medoid, rouge_l_each
 from common import ROOT, table
 
+from rsccli.models.small.grammar import named_keywords
 from rsccli.types import Caption
 
+HEDGE = re.compile(r"\b(possibl[ey]|may|might|hint|not certain|not judged)\b", re.I)
 SETS = {
     "naip": "NAIP test chips labelled changed",
     "harvey": "Harvey, flood water seen by eye",
@@ -89,6 +92,35 @@ else. The constant sentence is the one among the development captions that is mo
 {table(head, rows)}"""
 
 
+def agreement(bench: Bench) -> str:
+    """Whether sentences say what the answer, the keywords and the mask say."""
+    sets = [bench.seen(name) for name in ("chips", "harvey", "prairie")]
+    pairs = [(i, c) for seen in sets for i, c in zip(seen.items, seen.captions, strict=True)]
+    spoken = [(i, c) for i, c in pairs if c.status != "unchanged" and c.mask is not None]
+    unsure = [(i, c) for i, c in spoken if c.status == "unsure"]
+    quiet = [(i, c) for i, c in pairs if c.status == "unchanged"]
+    cases = [
+        ("sentences that name the reported keywords and no other", spoken, _names_keywords),
+        ("unsure sentences that say so", unsure, lambda c: bool(HEDGE.search(c.text))),
+        ("unchanged answers without keywords and with an empty mask", quiet, _says_nothing),
+    ]
+    rows = [
+        [what, str(len(found)), share([good(c) for _, c in found], [i.place for i, _ in found]).text(percent=True)]
+        for what, found, good in cases
+    ]
+    return f"""On all NAIP test pairs, Harvey and prairie pairs of this page. A grammar alone has 100 % throughout.
+
+{table(("what", "n", "share"), rows)}"""
+
+
+def _names_keywords(caption: Caption) -> bool:
+    return named_keywords(caption.text) == set(caption.keywords)
+
+
+def _says_nothing(caption: Caption) -> bool:
+    return not caption.keywords and (caption.mask is None or not caption.mask.any())
+
+
 def captions(bench: Bench) -> Section:
     """The tables of sentences."""
     items = to_judge(bench.imagery)
@@ -100,6 +132,10 @@ def captions(bench: Bench) -> Section:
 ### By eye
 
 {judged(bench, seen, manifest_words)}
+
+### Agreement
+
+{agreement(bench)}
 
 ### Against labels
 

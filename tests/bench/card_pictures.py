@@ -17,7 +17,7 @@ from rsccli.types import Bool, Caption
 
 U8 = npt.NDArray[np.uint8]
 SIDE, GAP, LINE, TITLE = 256, 6, 14, 18
-ROOM = 6
+ROOM, WRAP = 5, 108
 ACROSS, ON_SHEET = 2, 6
 CHANGED, QUIET, FIELDS = 18, 4, 2
 MOST_BYTES = 245_000
@@ -71,7 +71,7 @@ def panel(item: Item, caption: Caption, lines: tuple[str, ...], room: int = ROOM
         canvas[TITLE : TITLE + shown.shape[0], left : left + shown.shape[1]] = shown
     row = TITLE + SIDE + 13
     for line in lines:
-        for part in textwrap.wrap(_plain(line), 84)[:3]:
+        for part in textwrap.wrap(_plain(line), WRAP)[:3]:
             _write(canvas, part, (2, row))
             row += LINE
     return canvas

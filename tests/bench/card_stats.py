@@ -88,7 +88,8 @@ def ranking(
     above, below = place_weights(positive[2], negative[2], draws=draws)
     values, each = [], []
     for column in (0, 1):
-        gaps = positive[column][:, None] - negative[column][None, :]
+        first, second = (np.asarray(side[column], np.float64) for side in (positive, negative))
+        gaps = first[:, None] - second[None, :]
         wins = (gaps > 0) + 0.5 * (gaps == 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             each.append(((above @ wins) * below).sum(1) / (above.sum(1) * below.sum(1)))

@@ -28,8 +28,8 @@ KINDS = {
 
 
 def turns(word: str, others: tuple[str, ...]) -> bool:
-    """Whether a word's reverse is among the words of the exchanged pair; flood turns to water loss and back."""
-    return any(REVERSED.get(word) == other or REVERSED.get(other) == word for other in others)
+    """Whether the exchanged pair gets a word's reverse instead of the word; flood turns to water loss and back."""
+    return word not in others and any(REVERSED.get(word) == other or REVERSED.get(other) == word for other in others)
 
 
 def _row(name: str, forward: Seen, backward: Seen) -> tuple[list[str], float, int]:
@@ -88,8 +88,9 @@ def swap(bench: Bench) -> Section:
     same = bench.seen("same")
     quiet = share(same.are("unchanged") & np.array([not c.keywords for c in same.captions]), same.places)
     body = f"""Pairs as they are and with their dates exchanged; needs no labels. A word turns round where its
-reverse (`REVERSED` in `rsccli/models/small/facts.py`) is said of the exchanged pair. Columns four to seven are of
-pairs that get a word that has a reverse. Floor: a constant answer has the same answer in 100 % and turns round in 0 %.
+reverse (`REVERSED` in `rsccli/models/small/facts.py`) is said of the exchanged pair, and the word itself is not.
+Columns four to seven are of pairs that get a word that has a reverse. Floor: a constant answer has the same answer
+in 100 % and turns round in 0 %.
 
 {table(HEAD, rows)}
 

@@ -40,7 +40,7 @@ def main() -> None:
         label = item.caption or "(no label)"
         lines = (f"{at + 1}. LABEL {label}", f"D {decoder.text}", f"G {grammar.text}")
         # No outline: it would hide what is to be judged.
-        panels.append(panel(item, replace(said[shipped][at], mask=None), lines, room=9))
+        panels.append(panel(item, replace(said[shipped][at], mask=None), lines, room=8))
         old = before.get(item.name)
         kept = old is not None and (old.decoder, old.grammar) == (decoder.text, grammar.text)
         verdicts = [{True: "1", False: "0", None: ""}[flag] for flag in old.right] if kept and old else ["", "", ""]

@@ -10,6 +10,7 @@ from card_judged import COLUMNS, FILE
 from card_page import flowed
 from card_sets import JUDGED
 from card_stats import calibration_error, correlation, place_weights, ranking, share, spearman, vector_map
+from card_swap import TURNING, turns
 from card_text import bleu4, cider_d_each, medoid, rouge_l_each
 from card_words import f1
 
@@ -114,3 +115,10 @@ def test_judged_files_have_their_columns() -> None:
         rows = list(csv.DictReader(lines))
     assert {row["seen"] for row in rows} <= {"changed", "minor", "unchanged", "unclear"}
     assert sum(row["seen"] == "changed" for row in rows) == 27
+
+
+def test_a_word_that_stays_does_not_turn_round() -> None:
+    assert turns("new trees", ("tree loss",))
+    assert not turns("new trees", ("tree loss", "new trees"))
+    assert turns("flood", ("water loss",)) and turns("water loss", ("flood",))
+    assert "boats" not in TURNING
