@@ -18,7 +18,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-dev test test-slow lint docs picture clean bench bench-page model-card
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ bench-captioner: ## The captioner alone, by batch size and threads
 # Needs the imagery of ../shared/data; one core, about five minutes.
 model-card: $(VENV)/.installed-dev  ## Measure the bundled captioner and write docs/model-card.md
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) tests/bench/model_card.py $(CARD_ARGS)
+
+finetune-demo: $(VENV)/.installed-dev  ## Adapt the captioner to Harvey pairs and say what held-out places gained
+	@$(PY) tests/bench/finetune_harvey.py -o $(OUT)/finetune-harvey $(BENCH_ARGS)
 
 clean:  ## Remove outputs and caches (the environment stays)
 	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
