@@ -28,6 +28,8 @@ def test_training_leaves_a_checkpoint_and_curves_and_takes_its_settings_from_a_f
     assert done.stdout.strip() == str(checkpoint)
     assert "checkpoint at step 2" in done.stderr
     assert "development: " in (run / "curves.svg").read_text()
+    again = _train("captioner", "--config", str(run / "recipe.toml"))
+    assert again.returncode == 0 and again.stdout == done.stdout, "the recipe is the same run, which is done"
 
 
 def test_a_preview_is_a_picture_of_as_many_pairs_as_asked_for(little_data: Path, tmp_path: Path):

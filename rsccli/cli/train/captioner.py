@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -185,6 +186,7 @@ def captioner(
     from rsccli.training.bundle import export_run
     from rsccli.training.curves import LOG, draw_curves
     from rsccli.training.loop import Trainer, TrainSpec, best_checkpoint, say_on_stderr
+    from rsccli.training.recipe import Recipe, option_names, write_recipe
 
     spec = TrainSpec(
         data=data,
@@ -203,8 +205,11 @@ def captioner(
         device=device.value,
         precision=precision.value,
     )
+    trainer = Trainer(spec)
+    settings = {**asdict(spec), "polish-steps": polish_steps, "words": words, "export": export}
+    write_recipe(output, Recipe("captioner", (), option_names(settings), {}))
     try:
-        Trainer(spec).run()
+        trainer.run()
     finally:
         # A run that was stopped has curves too.
         if (output / LOG).is_file():
