@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rsccli.cli.train import captioner, lora, preview
+from rsccli.cli.train import captioner, finetune, lora, preview
 
 
 def register(app: typer.Typer) -> None:
@@ -15,6 +15,6 @@ def register(app: typer.Typer) -> None:
     def train() -> None:
         """Train the small captioner, or adapt a large checkpoint to your own pairs."""
 
-    for command in (captioner, preview, lora):
+    for command in (captioner, finetune, preview, lora):
         command.register(group)
     app.add_typer(group, name="train")
