@@ -39,22 +39,13 @@ from rsccli.training.loop import (
     say_on_stderr,
 )
 from rsccli.training.losses import Losses
-from rsccli.training.places import split_by_place
 from rsccli.training.records import PairRecord
-from rsccli.training.user_pairs import (
-    UserPair,
-    batch_of,
-    fixed_views,
-    native_share,
-    read_user_pair,
-    record_labels,
-    training_view,
-)
+from rsccli.training.sides import Sides, split_pairs
+from rsccli.training.user_pairs import UserPair, batch_of, fixed_views, native_share, training_view
 
 BUNDLED = Path(__file__).parents[1] / "models" / "bundled" / "rsccli-small" / WEIGHTS
 ADAPTED = "adapted.pt"
 REPORT = "gain.json"
-FEW_PAIRS = 30
 WARM_UP_STEPS = 10
 GRADIENT_NORM = 1.0
 
@@ -85,37 +76,6 @@ class FinetuneSpec:
     threads: int = 1
     device: str = "auto"
     gsd_m: float = 0.6
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """Pairs by what they are for; no place is on two sides, but see ``shared_place``.
-
-    Attributes:
-        training: learned from. validation: stop the training, set thresholds; may be empty. held_out: scored only.
-        shared_place: validation and training are of one place, because there was one only.
-    """
-
-    training: tuple[UserPair, ...]
-    validation: tuple[UserPair, ...]
-    held_out: tuple[UserPair, ...]
-    shared_place: bool
-
-    def numbers(self) -> dict[str, dict[str, int]]:
-        """Pairs, places, changed and unchanged pairs on each side."""
-        return {
-            name: {
-                "pairs": len(pairs),
-                "places": len({pair.record.place for pair in pairs}),
-                "changed": sum(pair.changed is True for pair in pairs),
-                "unchanged": sum(pair.changed is False for pair in pairs),
-            }
-            for name, pairs in (
-                ("training", self.training),
-                ("validation", self.validation),
-                ("held_out", self.held_out),
-            )
-        }
 
 
 @dataclass(frozen=True)
@@ -155,51 +115,6 @@ class _Standing:
     shown: dict[str, int] = field(default_factory=dict)
 
 
-def split_pairs(records: Sequence[PairRecord], spec: FinetuneSpec, notes: list[str]) -> Sides:
-    """Split records by place and read their images.
-
-    Raises:
-        InputError: fewer than two places, nothing to learn from, or an image that cannot be used.
-    """
-    usable = [record for record in records if any(label is not None for label in _labels(record))]
-    if not usable:
-        raise InputError(
-            f"none of the {len(records)} records says anything that can be learned: their captions name no known "
-            "change; add status (changed or unchanged), or keywords of `rsccli info`"
-        )
-    if len(usable) < len(records):
-        notes.append(f"{len(records) - len(usable)} of {len(records)} records say nothing that can be learned")
-    rest, held = split_by_place(usable, spec.held_out, spec.seed)
-    shared = len({record.place for record in rest}) < 2
-    if not shared:
-        training, validation = split_by_place(rest, spec.validation, spec.seed + 1)
-    else:
-        order = np.random.default_rng(spec.seed).permutation(len(rest))
-        count = round(spec.validation * len(rest))
-        validation = tuple(rest[i] for i in order[:count])
-        training = tuple(rest[i] for i in order[count:])
-        notes.append(
-            "there is one place to learn from, so the pairs that set thresholds share it; held-out figures stay honest"
-        )
-    learned, checked, measured = (
-        tuple(read_user_pair(record, spec.gsd_m) for record in side) for side in (training, validation, held)
-    )
-    sides = Sides(learned, checked, measured, shared)
-    for what, lacking in (("unchanged", False), ("changed", True)):
-        if not any(pair.changed is lacking for pair in sides.training):
-            notes.append(f"no {what} pair to learn from: the answers will lean the other way; add some")
-    if len(sides.held_out) < FEW_PAIRS:
-        notes.append(f"{len(sides.held_out)} held-out pairs are few: small differences are chance")
-    if spec.data is None:
-        notes.append("without --data, what the captioner knew beside these pairs is likely to fade")
-    return sides
-
-
-def _labels(record: PairRecord) -> tuple[object, ...]:
-    changed, keywords, _ = record_labels(record)
-    return changed, keywords, record.polygons
-
-
 class Finetuner:
     """One run: made from sides and a spec, continued from its folder where that holds a checkpoint."""
 
@@ -210,7 +125,7 @@ class Finetuner:
         self.standing = _Standing()
         torch.set_num_threads(spec.threads)
         self.device = chosen_device(spec.device)
-        self.model = model_of(start).to(self.device)
+        self.model = network_of(start).to(self.device)
         self.best = copy.deepcopy(self.model.state_dict())
         self.share = native_share(sides.training)
         self.optimizer = torch.optim.AdamW(self.model.encoder.parameters(), spec.rate, weight_decay=0.01)
@@ -344,9 +259,11 @@ def finetune(
     path = start_path(spec.start)
     start = load_state(path)
     notes: list[str] = []
-    sides = split_pairs(records, spec, notes)
+    sides = split_pairs(records, notes, spec.held_out, spec.validation, spec.seed, spec.gsd_m)
+    if spec.data is None:
+        notes.append("without --data, what the captioner knew beside these pairs is likely to fade")
     tuner = Finetuner(sides, spec, start, say)
-    original = model_of(start).to(tuner.device)
+    original = network_of(start).to(tuner.device)
     shipped = shipped_calibration(path)
     first = shipped or Calibration()
     seen = score_pairs(original, sides.held_out, tuner.share)
@@ -362,10 +279,13 @@ def finetune(
         notes.append("too few pairs to set thresholds: they stay as they were")
     if shipped is None:
         notes.append("the start has no thresholds of its own: before has them from the validation pairs too")
+    after = figures(score_pairs(model, sides.held_out, tuner.share), calibration)
+    if after.auc is not None and after.auc_vectors is not None and after.auc <= after.auc_vectors:
+        notes.append("change vectors alone, which learn nothing, do as well: these pairs are too easy to tell by AUC")
     gain = Gain(
         before=figures(seen, shipped or fitted),
         recalibrated=figures(seen, fitted),
-        after=figures(score_pairs(model, sides.held_out, tuner.share), calibration),
+        after=after,
         sides=sides.numbers(),
         epochs=tuner.standing.epoch,
         best_epoch=tuner.standing.best_epoch,
@@ -393,6 +313,21 @@ def start_path(start: Path | None) -> Path:
             "--from"
         )
     return path
+
+
+def network_of(start: dict[str, Any]) -> SmallCaptioner:
+    """The network of a checkpoint, in eval mode.
+
+    Raises:
+        InputError: it is a network of another shape, or none.
+    """
+    try:
+        return model_of(start)
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise InputError(
+            "the weights to start from are not those of this version's captioner; train or export them again with "
+            f"rsccli train captioner ({type(error).__name__})"
+        ) from None
 
 
 def write_bundle(

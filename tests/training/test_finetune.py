@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from rsccli.errors import InputError, JournalMismatchError
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.models.small.network import SmallCaptioner, SmallConfig
 from rsccli.models.small.tokenizer import captioner_tokenizer
-from rsccli.training.finetune import ADAPTED, Finetuner, FinetuneSpec, Sides, finetune, split_pairs
+from rsccli.training.finetune import ADAPTED, Finetuner, FinetuneSpec, finetune
 from rsccli.training.loop import LOG, load_state, save_state
 from rsccli.training.records import PairRecord, read_records
+from rsccli.training.sides import Sides, split_pairs
 from rsccli.training.user_pairs import UserPair, batch_of, fixed_views, read_user_pair, record_labels, training_view
 from rsccli.training.user_words import caption_facts, keyword_of
 
@@ -28,6 +30,10 @@ HOUSE = (10, 20, 24, 24)  # left, top, width, height
 
 def _quiet(_: str) -> None:
     """Says nothing."""
+
+
+def _sides(records: Sequence[PairRecord], spec: FinetuneSpec, notes: list[str] | None = None) -> Sides:
+    return split_pairs(records, [] if notes is None else notes, spec.held_out, spec.validation, spec.seed, spec.gsd_m)
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
@@ -106,7 +112,7 @@ def test_it_learns_easy_pairs_and_says_so_of_held_out_places(pairs: Path, spec: 
 
 def test_held_out_places_never_reach_the_optimizer(pairs: Path, spec: FinetuneSpec):
     records = read_records(pairs)
-    sides = split_pairs(records, spec, [])
+    sides = _sides(records, spec)
     tuner = Finetuner(sides, spec, load_state(spec.start), say=_quiet)
     tuner.run()
     assert set(tuner.standing.shown) == {pair.record.where for pair in sides.training}
@@ -120,7 +126,7 @@ def test_held_out_places_never_reach_the_optimizer(pairs: Path, spec: FinetuneSp
 def test_other_held_out_images_give_the_same_weights(pairs: Path, spec: FinetuneSpec, tmp_path: Path):
     records = read_records(pairs)
     finetune(records, spec, bundle=False, say=_quiet)
-    held = {pair.record.where for pair in split_pairs(records, spec, []).held_out}
+    held = {pair.record.where for pair in _sides(records, spec).held_out}
     for record in records:
         if record.where in held:
             cv2.imwrite(str(record.post), np.zeros((SIDE, SIDE, 3), np.uint8))
@@ -131,7 +137,7 @@ def test_other_held_out_images_give_the_same_weights(pairs: Path, spec: Finetune
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(pairs: Path, spec: FinetuneSpec, tmp_path: Path):
-    sides = split_pairs(read_records(pairs), spec, [])
+    sides = _sides(read_records(pairs), spec)
     state = load_state(spec.start)
     spec = replace(spec, epochs=3, patience=9)
     whole = Finetuner(sides, spec, state, say=_quiet)
@@ -186,6 +192,15 @@ def test_two_places_are_enough(tmp_path: Path, spec: FinetuneSpec):
 def test_a_start_that_is_not_there_is_named(pairs: Path, spec: FinetuneSpec, tmp_path: Path):
     with pytest.raises(InputError, match="--from"):
         finetune(read_records(pairs), replace(spec, start=tmp_path / "no.pt"), bundle=False, say=_quiet)
+
+
+def test_a_start_of_another_shape_is_an_error_of_one_line(pairs: Path, spec: FinetuneSpec, tmp_path: Path):
+    state = load_state(spec.start or Path())
+    state["average"].pop("encoder.mask_head.weight")
+    save_state(state, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="not those of this version") as caught:
+        finetune(read_records(pairs), replace(spec, start=tmp_path / "other.pt"), bundle=False, say=_quiet)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_bundle_can_be_written_and_started_from(pairs: Path, spec: FinetuneSpec, tmp_path: Path):
@@ -282,6 +297,6 @@ def test_a_class_alone_is_enough_and_synonyms_are_understood(pairs: Path):
 def test_only_changed_pairs_get_a_warning(pairs: Path, spec: FinetuneSpec):
     records = [record for record in read_records(pairs) if record.status == "changed"]
     notes: list[str] = []
-    sides: Sides = split_pairs(records, spec, notes)
+    sides: Sides = _sides(records, spec, notes)
     assert any("no unchanged pair" in note for note in notes)
     assert sides.numbers()["training"]["unchanged"] == 0
