@@ -1,7 +1,8 @@
 """A bundle of three tiny graphs that keep the whole contract, for tests: real sessions, known sentences.
 
-The encoder compares mean brightness. The decoder is two parallel attention layers over real keys and values
-(so a wrong mask, past or position changes its words) and three tables: token to next token, attended history
+The encoder compares mean brightness: brighter is greener vegetation, darker is a burn scar, white is cloud, and
+how foreign a date looks is the square of its mean. The decoder is two parallel attention layers over real keys and
+values (so a wrong mask, past or position changes its words) and three tables: token to next token, attended history
 to next token, position to next token. ``scripted`` tables say one of three sentences of different length,
 ``looping`` ones never end, ``random`` ones say nonsense that depends on everything.
 """
@@ -20,38 +21,42 @@ import onnx
 from onnx import numpy_helper, parser
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-WORDS = ("<pad>", "<bos>", "<eos>", "The", "scene", "is", "brighter", "darker", "unchanged", "now.")
+from rsccli.models.small.facts import KEYWORDS, prompt_vocabulary
+
+WORDS = ("<pad>", "<bos>", "<eos>", "The", "scene", "is", "greener", "burnt", "unchanged", "now.")
 TOPICS = ("<up>", "<down>", "<same>")
-VOCAB = (*WORDS, *TOPICS, "<unk>", "<a>", "<b>")
-WIDTH = len(VOCAB)  # 16: embeddings are one-hot
-HEADS, HEAD_DIM, LAYERS, IMAGE_TOKENS = 2, 8, 2, 3
-KEYWORDS = ("brighter", "darker", "any")
-SENTENCES = {
-    "up": "The scene is brighter now.",
-    "down": "The scene is darker",
-    "same": "The scene is unchanged",
-}
+HEADS, LAYERS, IMAGE_TOKENS = 2, 2, 3
+_KNOWN = (*WORDS, *TOPICS, "<unk>", "<a>", "<b>", *prompt_vocabulary())
+VOCAB = (*_KNOWN, *(f"<fill {i}>" for i in range(-len(_KNOWN) % HEADS)))
+WIDTH = len(VOCAB)  # embeddings are one-hot
+HEAD_DIM = WIDTH // HEADS
+UP, DOWN = KEYWORDS.index("greener vegetation"), KEYWORDS.index("burn scar")
 Style = Literal["scripted", "looping", "random"]
 
 ENCODER = """
 <ir_version: 8, opset_import: ["" : 17]>
-encoder (float[N, 3, H, W] pre, float[N, 3, H, W] post, float[N, 1, H, W] valid)
-  => (float[N, 3, 16] image_tokens, float[N] change_logit, float[N, 3] keyword_logits,
-  float[N, 1, h, w] mask_logits)
+encoder (float[N, 3, H, W] pre, float[N, 3, H, W] post, float[N, 1, H, W] valid, float[N] gsd)
+  => (float[N, 3, WIDTH] image_tokens, float[N] change_logit, float[N] change_vector,
+  float[N, KINDS] keyword_logits, float[N, 1, h, w] mask_logits, float[N, KINDS, h, w] class_logits,
+  float[N, 2, hc, wc] cloud_logits, float[N, 2] domain)
 {
   difference = Sub (post, pre)
   mean_difference = ReduceMean <axes = [1], keepdims = 1> (difference)
   total = ReduceSum (mean_difference, all_axes)
   area = ReduceSum (valid, all_axes)
-  signed = Div (total, area)
+  area_kept = Max (area, one)
+  signed = Div (total, area_kept)
   size = Abs (signed)
   scaled = Mul (size, forty)
   change = Sub (scaled, four)
-  change_logit = Squeeze (change, all_axes_123)
+  change_logit = Squeeze (change, all_axes)
+  change_vector = Squeeze (size, all_axes)
   up = Mul (signed, forty)
   down = Neg (up)
-  three = Concat <axis = 1> (up, down, change)
-  keyword_logits = Squeeze (three, axes_23)
+  both = Concat <axis = 1> (up, down)
+  both_flat = Squeeze (both, axes_23)
+  keyword_sizes = MatMul (both_flat, keyword_rows)
+  keyword_logits = Add (keyword_sizes, keyword_bias)
   same = Neg (change)
   topics = Concat <axis = 1> (up, down, same)
   flat = Squeeze (topics, axes_23)
@@ -59,15 +64,23 @@ encoder (float[N, 3, H, W] pre, float[N, 3, H, W] post, float[N, 1, H, W] valid)
   topic_token = MatMul (soft, topic_rows)
   one_token = Unsqueeze (topic_token, axis_1)
   image_tokens = Concat <axis = 1> (one_token, one_token, one_token)
-  magnitude = Abs (mean_difference)
-  cells = AveragePool <kernel_shape = [4, 4], strides = [4, 4]> (magnitude)
-  scaled_cells = Mul (cells, forty)
+  cells = AveragePool <kernel_shape = [4, 4], strides = [4, 4]> (mean_difference)
+  magnitude = Abs (cells)
+  scaled_cells = Mul (magnitude, forty)
   mask_logits = Sub (scaled_cells, four)
+  class_logits = Conv (cells, class_weight)
+  pre_grey = ReduceMean <axes = [1], keepdims = 1> (pre)
+  post_grey = ReduceMean <axes = [1], keepdims = 1> (post)
+  dates = Concat <axis = 1> (pre_grey, post_grey)
+  coarse = AveragePool <kernel_shape = [16, 16], strides = [16, 16]> (dates)
+  cloud_logits = Sub (coarse, nearly_white)
+  date_means = ReduceMean <axes = [2, 3], keepdims = 0> (dates)
+  domain = Mul (date_means, date_means)
 }
 """
 EMBED = """
 <ir_version: 8, opset_import: ["" : 17]>
-embed (int64[N, L] input_ids) => (float[N, L, 16] inputs_embeds)
+embed (int64[N, L] input_ids) => (float[N, L, WIDTH] inputs_embeds)
 {
   inputs_embeds = Gather <axis = 0> (table, input_ids)
 }
@@ -95,12 +108,12 @@ LAYER = """
 """
 DECODER = """
 <ir_version: 8, opset_import: ["" : 17]>
-decoder (float[N, L, 16] inputs_embeds, int64[N, S] attention_mask, int64[N, L] position_ids,
-  float[N, 2, P, 8] past_key_values__0__key, float[N, 2, P, 8] past_key_values__0__value,
-  float[N, 2, P, 8] past_key_values__1__key, float[N, 2, P, 8] past_key_values__1__value)
-  => (float[N, 1, 16] logits,
-  float[N, 2, S, 8] present__0__key, float[N, 2, S, 8] present__0__value,
-  float[N, 2, S, 8] present__1__key, float[N, 2, S, 8] present__1__value)
+decoder (float[N, L, WIDTH] inputs_embeds, int64[N, S] attention_mask, int64[N, L] position_ids,
+  float[N, 2, P, HEAD_DIM] past_key_values__0__key, float[N, 2, P, HEAD_DIM] past_key_values__0__value,
+  float[N, 2, P, HEAD_DIM] past_key_values__1__key, float[N, 2, P, HEAD_DIM] past_key_values__1__value)
+  => (float[N, 1, WIDTH] logits,
+  float[N, 2, S, HEAD_DIM] present__0__key, float[N, 2, S, HEAD_DIM] present__0__value,
+  float[N, 2, S, HEAD_DIM] present__1__key, float[N, 2, S, HEAD_DIM] present__1__value)
 {
   last = Slice (inputs_embeds, minus_one, end, axis_1)
   mask_float = Cast <to = 1> (attention_mask)
@@ -119,6 +132,8 @@ LAYERS
 
 
 def _model(text: str, weights: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    for name, size in (("HEAD_DIM", HEAD_DIM), ("WIDTH", WIDTH), ("KINDS", len(KEYWORDS))):
+        text = text.replace(name, str(size))
     model = parser.parse_model(text)
     # The text format has no dots in names; the contract has (past_key_values.0.key).
     for node in model.graph.node:
@@ -135,9 +150,16 @@ def encoder() -> onnx.ModelProto:
     topics = np.zeros((3, WIDTH), np.float32)
     for row, topic in enumerate(TOPICS):
         topics[row, VOCAB.index(topic)] = 1.0
-    axes = {"all_axes": [1, 2, 3], "all_axes_123": [1, 2, 3], "axes_23": [2, 3], "axis_1": [1]}
+    keywords = np.zeros((2, len(KEYWORDS)), np.float32)
+    keywords[0, UP] = keywords[1, DOWN] = 1.0
+    classes = np.zeros((len(KEYWORDS), 1, 1, 1), np.float32)
+    classes[UP], classes[DOWN] = 40.0, -40.0
+    axes = {"all_axes": [1, 2, 3], "axes_23": [2, 3], "axis_1": [1]}
     weights: dict[str, np.ndarray] = {name: np.array(value, np.int64) for name, value in axes.items()}
-    weights |= {"forty": np.float32(40), "four": np.float32(4), "topic_rows": topics}
+    weights |= {"one": np.float32(1), "forty": np.float32(40), "four": np.float32(4), "nearly_white": np.float32(1.8)}
+    weights |= {"topic_rows": topics, "keyword_rows": keywords, "class_weight": classes}
+    # What never grows stays far below any threshold.
+    weights["keyword_bias"] = np.where(keywords.any(0), 0.0, -20.0).astype(np.float32)
     return _model(ENCODER, {name: np.asarray(value) for name, value in weights.items()})
 
 
@@ -161,14 +183,14 @@ def decoder(style: Style) -> onnx.ModelProto:
         chain = ["<bos>", "The", "scene", "is"]
         links = [
             *pairwise(chain),
-            ("brighter", "now."),
-            ("darker", "<eos>"),
+            ("greener", "now."),
+            ("burnt", "<eos>"),
             ("unchanged", "<eos>"),
         ]
-        links.append(("now.", "brighter" if style == "looping" else "<eos>"))
+        links.append(("now.", "greener" if style == "looping" else "<eos>"))
         for before, after in links:
             weights["next_weight"][VOCAB.index(before), VOCAB.index(after)] = 30.0
-        for topic, word in zip(TOPICS, ("brighter", "darker", "unchanged"), strict=True):
+        for topic, word in zip(TOPICS, ("greener", "burnt", "unchanged"), strict=True):
             weights["next_weight"][VOCAB.index("is"), VOCAB.index(word)] = 10.0
             weights["history_weight_0"][VOCAB.index(topic), VOCAB.index(word)] = 20.0
     weights |= {
@@ -208,6 +230,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
             "min_side": 64,
             "max_side": 128,
             "multiple": 32,
+            "window": 64,
             "mean": [0.5, 0.5, 0.5],
             "std": [0.25, 0.25, 0.25],
             "gsd_m": [0.3, 10.0],
@@ -222,7 +245,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         },
         "keywords": list(KEYWORDS),
         "calibration": {"scale": 1.0, "bias": 0.0},
-        "thresholds": {"changed": 0.6, "unchanged": 0.2, "keywords": [0.6, 0.6, 0.6], "mask": 0.5},
+        "thresholds": {"changed": 0.6, "unchanged": 0.2, "keywords": [0.6] * len(KEYWORDS), "mask": 0.5},
         "prompts": {"naive": ""},
         "dtype": "fp32",
         "opset": 17,

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_bundle import TOPICS, VOCAB
+from tiny_bundle import HEAD_DIM, TOPICS, VOCAB
 
 from rsccli.errors import ModelError
 from rsccli.models.bundle import Bundle, open_bundle
@@ -61,7 +61,7 @@ def words(decoded: Decoded) -> str:
 def recomputed(folder: Path, prefix: F32, mask: npt.NDArray[np.int64], steps: int) -> list[tuple[int, ...]]:
     """Greedy tokens without any past: the whole sequence through the graph at each step, one row at a time."""
     embed, decoder = open_graphs(open_bundle(folder))
-    empty = np.zeros((1, 2, 0, 8), np.float32)
+    empty = np.zeros((1, 2, 0, HEAD_DIM), np.float32)
     past = {f"past_key_values.{i}.{part}": empty for i in range(2) for part in ("key", "value")}
     results = []
     for row in range(len(prefix)):
@@ -83,8 +83,8 @@ def recomputed(folder: Path, prefix: F32, mask: npt.NDArray[np.int64], steps: in
 def test_known_sentences_of_different_length_in_one_batch(scripted: Path) -> None:
     decoded = lean_of(scripted).decode(*topic_prefix(*TOPICS), STEPS)
     assert [words(each) for each in decoded] == [
-        "The scene is brighter now.",
-        "The scene is darker",
+        "The scene is greener now.",
+        "The scene is burnt",
         "The scene is unchanged",
     ]
     assert all(-0.01 < each.logprob <= 0 for each in decoded)
@@ -119,10 +119,10 @@ def test_a_row_does_not_depend_on_its_neighbours(random_bundle: Path) -> None:
 
 
 def test_the_mean_log_probability_is_that_of_the_tokens_and_the_end(random_bundle: Path) -> None:
-    prefix, mask = prefixes(1, seed=11)
+    prefix, mask = prefixes(1, seed=2)
     (decoded,) = lean_of(random_bundle).decode(prefix, mask, STEPS)
     embed, decoder = open_graphs(open_bundle(random_bundle))
-    empty = np.zeros((1, 2, 0, 8), np.float32)
+    empty = np.zeros((1, 2, 0, HEAD_DIM), np.float32)
     past = {f"past_key_values.{i}.{part}": empty for i in range(2) for part in ("key", "value")}
     logprobs = []
     assert 1 < len(decoded.tokens) < STEPS
@@ -144,7 +144,7 @@ def test_the_limit_holds(scripted: Path, limit: int) -> None:
 
 def test_loops_end_with_one_copy(looping: Path) -> None:
     decoded = lean_of(looping).decode(*topic_prefix("<up>", "<down>"), 200)
-    assert [words(each) for each in decoded] == ["The scene is brighter now.", "The scene is darker"]
+    assert [words(each) for each in decoded] == ["The scene is greener now.", "The scene is burnt"]
 
 
 def test_damaged_numbers_are_an_error(scripted: Path) -> None:
