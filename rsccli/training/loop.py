@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -214,8 +215,13 @@ class Trainer:
             "average": self.average.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            # Dropout goes on where it was, so that a run that was stopped ends like one that was not.
+            "chance": {self.device.type: self._chance().get_rng_state()},
         }
         save_state({**common, **whole}, folder / STATE)
+
+    def _chance(self) -> ModuleType:
+        return torch.cuda if self.device.type == "cuda" else torch.random
 
     def _resume(self, path: Path) -> None:
         state = load_state(path)
@@ -230,6 +236,9 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
+        chance = state.get("chance", {}).get(self.device.type)
+        if chance is not None:
+            self._chance().set_rng_state(chance)
         self._say(f"going on from {path}: step {self.progress.step}, {100 * self.done:.0f} % done")
 
 

@@ -3,55 +3,56 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
-from rsccli.datasets.generated import generate, read_sources
-from rsccli.training.bundle import FINAL, export_run
+from rsccli.datasets.backgrounds import Sources
+from rsccli.datasets.generated import generate
+from rsccli.models.small.facts import CHANGED, NOWHERE, Facts, Finding
+from rsccli.models.small.network import GRID_CELLS, SmallCaptioner
+from rsccli.models.small.tokenizer import captioner_tokenizer
 from rsccli.training.loop import TrainSpec, best_checkpoint, load_state, model_of
-from rsccli.training.polish import grid_tokens, polish
+from rsccli.training.polish import WITHHELD, polish, pooled_features, withheld
+
+# What makes image tokens for the decoder learns with it.
+MAKERS = ("grid_head", "scene_head", "grid_place")
 
 
 @pytest.fixture
-def trained(little_run: TrainSpec) -> tuple[dict[str, object], Tokenizer]:
-    state = load_state(best_checkpoint(little_run.output))
-    return state, Tokenizer.from_str(state["tokenizer"])
+def model(little_run: TrainSpec) -> SmallCaptioner:
+    return model_of(load_state(best_checkpoint(little_run.output)))
 
 
-def test_sentences_get_likelier_and_the_encoder_stays(little_run: TrainSpec, trained):
-    state, tokenizer = trained
-    model = model_of(state)
-    before = copy.deepcopy(model.encoder.state_dict())
-    short = polish(copy.deepcopy(model), tokenizer, little_run.data, seed=1, pairs=8, steps=2)
-    long = polish(model, tokenizer, little_run.data, seed=1, pairs=8, steps=40)
-    assert long < 0.8 * short
-    assert all(torch.equal(before[name], value) for name, value in model.encoder.state_dict().items())
+def test_sentences_get_likelier_and_the_rest_of_the_encoder_stays(little_run: TrainSpec, model: SmallCaptioner):
+    before = copy.deepcopy(model.state_dict())
+    tokenizer = captioner_tokenizer()
+    short = polish(copy.deepcopy(model), tokenizer, little_run.data, seed=1, pairs=6, steps=2)
+    long = polish(model, tokenizer, little_run.data, seed=1, pairs=6, steps=16)
+    assert long < 0.95 * short
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
+    parts = {".".join(name.split(".")[:2]) if name.startswith("encoder") else name.split(".")[0] for name in moved}
+    assert parts == {"decoder", *(f"encoder.{maker}" for maker in MAKERS)}
 
 
-def test_grid_tokens_come_in_the_order_of_the_pairs(little_run: TrainSpec, trained):
-    model = model_of(trained[0])
-    sources = read_sources(little_run.data, "train")
-    pairs = [generate(sources, 0, index) for index in range(5)]
-    tokens = grid_tokens(model, pairs, at_once=2)
-    assert tokens.shape == (5, 17, model.config.width)
-    assert torch.allclose(tokens[3:4], grid_tokens(model, pairs[3:4]), atol=1e-5)
+def test_features_come_in_the_order_of_the_pairs(sources: Sources, model: SmallCaptioner):
+    pairs = [generate(sources, 0, index, 64) for index in range(5)]
+    grid, scene = pooled_features(model, pairs, at_once=2)
+    assert grid.shape[:2] == (5, GRID_CELLS**2) and scene.shape[0] == 5
+    alone = pooled_features(model, pairs[3:4])
+    assert torch.allclose(grid[3:4], alone[0], atol=1e-4) and torch.allclose(scene[3:4], alone[1], atol=1e-4)
+    assert not torch.allclose(grid[0], grid[3], atol=1e-4)
 
 
-def test_an_export_polishes_once(little_run: TrainSpec, tmp_path: Path):
-    run = tmp_path / "run"
-    run.mkdir()
-    kept = best_checkpoint(little_run.output)
-    (run / kept.name).write_bytes(kept.read_bytes())
-    spec = replace(little_run, output=run)
-    made = []
-    for folder in ("first", "second"):
-        export_run(spec.data, run, tmp_path / folder, development_pairs=4, polish_steps=6)
-        made.append((run / FINAL).stat().st_mtime_ns)
-    assert made[0] == made[1]
-    first, second = ((tmp_path / folder / "encoder.onnx").read_bytes() for folder in ("first", "second"))
-    assert first == second
-    assert load_state(run / FINAL)["origin"][1] == 6
+def test_some_of_what_facts_say_is_withheld_and_nothing_is_made_up():
+    rng = np.random.default_rng(0)
+    facts = Facts(CHANGED, (Finding(0, 2, 4, 1), Finding(3, 1, 8, 2)))
+    told = [withheld(facts, rng).findings for _ in range(400)]
+    for findings in told:
+        assert [finding.keyword for finding in findings] == [0, 3]
+        for known, finding in zip(facts.findings, findings, strict=True):
+            assert finding.count in (0, known.count)
+            assert (finding.place, finding.extent) in ((known.place, known.extent), (NOWHERE, 0))
+    share = np.mean([finding.place == NOWHERE for findings in told for finding in findings])
+    assert share == pytest.approx(WITHHELD, abs=0.05)
