@@ -159,7 +159,7 @@ def encoder() -> onnx.ModelProto:
     weights |= {"one": np.float32(1), "forty": np.float32(40), "four": np.float32(4), "nearly_white": np.float32(1.8)}
     weights |= {"topic_rows": topics, "keyword_rows": keywords, "class_weight": classes}
     # What never grows stays far below any threshold.
-    weights["keyword_bias"] = np.where(keywords.any(0), 0.0, -20.0).astype(np.float32)
+    weights["keyword_bias"] = np.where(keywords.any(0), 0.0, -12.0).astype(np.float32)
     return _model(ENCODER, {name: np.asarray(value) for name, value in weights.items()})
 
 

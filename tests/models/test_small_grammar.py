@@ -121,7 +121,7 @@ def test_a_number_is_said_as_it_was_told(name: str, register: Register) -> None:
             found = re.findall(r"\b(one|single|a|two|three|several|many)\b", text.lower().replace("the two dates", ""))
             assert word in found and not set(found) & (set(COUNT_WORDS[2:]) - {word}), text
     for text in ways(one(name, "one", "left"), register):
-        assert not set(COUNT_WORDS[2:]) & set(text.lower().split()), text
+        assert not set(COUNT_WORDS[2:]) & set(text.lower().replace("the two dates", "").split()), text
 
 
 @pytest.mark.parametrize("register", REGISTERS)
