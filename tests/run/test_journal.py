@@ -14,7 +14,7 @@ from rsccli.types import TileRecord
 
 SOURCE = SourceSpec("a.tif", "size=1 mtime_ns=2", (1, 2, 3), None, "none", "EPSG:32633", {"kind": "identity"})
 PLAN = PlanSpec("EPSG:32633", (1, 0, 0, 0, -1, 0), (10, 10), 256, 256, "pad", (8, 8), None, (0.0, 0.0), 0.1)
-MODEL = ModelSpec("m", "1", "auto", "lean", 1, None, 16)
+MODEL = ModelSpec("m", "1", "auto", "lean", 1, None, "auto", "short", 16)
 SPEC = RunSpec("0.1.0", SOURCE, SOURCE, PLAN, MODEL)
 
 
