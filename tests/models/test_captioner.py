@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from captioners import BrightnessFactory, QueuedFactory
 from tile_pairs import grey_pair
 
 from rsccli.errors import ModelError, UsageProblem
-from rsccli.models.captioner import BundleBacked, Captioner, CaptionerFactory, CaptionerOptions
+from rsccli.models.captioner import BundleBacked, Captioner, CaptionerFactory, CaptionerOptions, RegisterName
 from rsccli.models.small.captioner import SmallFactory
+from rsccli.models.small.facts import REGISTERS
 from rsccli.types import Caption
 
 
@@ -24,6 +25,8 @@ from rsccli.types import Caption
         ({"num_beams": 4}, "--decoder optimum"),
         ({"max_new_tokens": 0}, "at least 1"),
         ({"threads": 0}, "at least 1"),
+        ({"words": "poet"}, "choose one of auto, decoder, grammar"),
+        ({"register": "loud"}, "choose one of short, news"),
     ],
 )
 def test_options_that_cannot_be_are_refused(values: dict[str, object], say: str) -> None:
@@ -33,6 +36,11 @@ def test_options_that_cannot_be_are_refused(values: dict[str, object], say: str)
 
 def test_beams_go_with_optimum() -> None:
     assert CaptionerOptions(decoder="optimum", num_beams=4).num_beams == 4
+
+
+def test_registers_of_the_contract_are_those_of_the_grammar() -> None:
+    assert get_args(RegisterName) == REGISTERS
+    assert all(CaptionerOptions(register=name).register == name for name in REGISTERS)
 
 
 @pytest.mark.parametrize("factory", [BrightnessFactory(), QueuedFactory([]), SmallFactory()])

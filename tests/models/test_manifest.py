@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_bundle import manifest_of
+from tiny_bundle import VOCAB, manifest_of
 
 from rsccli.errors import BundleError
 from rsccli.models.manifest import parse_manifest
+from rsccli.models.small.facts import KEYWORDS
 
 PATH = Path("some/where/rsccli.json")
 
@@ -41,8 +42,8 @@ def test_every_field_arrives(good: dict[str, Any]) -> None:
     manifest = parse_manifest(json.dumps(good), PATH)
     assert (manifest.name, manifest.family, manifest.version) == ("tiny", "rsccli-small", "0.0.1")
     assert manifest.input.max_side == 128 and manifest.input.gsd_m == (0.3, 10.0)
-    assert manifest.tokens.image_tokens == 3 and manifest.decoder.vocab == 16
-    assert manifest.thresholds.keywords == (0.6, 0.6, 0.6) and manifest.keywords == ("brighter", "darker", "any")
+    assert manifest.tokens.image_tokens == 3 and manifest.decoder.vocab == len(VOCAB)
+    assert manifest.thresholds.keywords == (0.6,) * len(KEYWORDS) and manifest.keywords == KEYWORDS
     assert [entry.name for entry in manifest.files] == ["decoder.onnx", "embed.onnx", "encoder.onnx", "tokenizer.json"]
     assert manifest.size_bytes == sum(entry["bytes"] for entry in good["files"].values())
     assert manifest.unchanged_text is None
@@ -96,9 +97,17 @@ def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str
         ("input.multiple", 0),
         ("input.gsd_m", [0.3]),
         ("tokens.eos", -1),
-        ("tokens.eos", 16),
+        ("tokens.eos", len(VOCAB)),
         ("calibration.scale", float("inf")),
         ("calibration.bias", "0"),
+        ("calibration.vectors", "0"),
+        ("calibration.vectors", float("nan")),
+        ("thresholds.domain", -1.0),
+        ("thresholds.domain", [1.0]),
+        ("input.window", 0),
+        ("input.window", 64.0),
+        ("words", "poet"),
+        ("words", 1),
         ("thresholds.changed", 1.5),
         ("thresholds.unchanged", 0.7),
         ("thresholds.keywords", [0.5, 0.5]),
@@ -136,11 +145,30 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     document = copy.deepcopy(good)
     del document["input"]["gsd_m"]
     document["unchanged_text"] = "Nothing changed."
+    document["input"]["window"] = 96
+    document["calibration"]["vectors"] = -0.5
+    document["thresholds"]["domain"] = 1.25
+    document["words"] = "grammar"
     manifest = parse_manifest(json.dumps(document), PATH)
     assert manifest.input.gsd_m is None
     assert manifest.unchanged_text == "Nothing changed."
+    assert manifest.input.window == 96 and manifest.calibration.vectors == -0.5
+    assert manifest.thresholds.domain == 1.25 and manifest.words == "grammar"
 
 
+def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
+    """A bundle of before these fields were there, and one that writes null, are read alike."""
+    good = changed(good, "input.window", None)
+    del good["input"]["window"]
+    manifest = parse_manifest(json.dumps(good), PATH)
+    assert manifest.input.window is None and manifest.thresholds.domain is None
+    assert manifest.calibration.vectors == 0.0 and manifest.words == "decoder"
+    document = copy.deepcopy(good)
+    document["thresholds"]["domain"] = document["input"]["window"] = document["words"] = None
+    assert parse_manifest(json.dumps(document), PATH) == manifest
+
+
+OPTIONAL = ("unchanged_text", "words", "input.gsd_m", "input.window", "calibration.vectors", "thresholds.domain")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -152,7 +180,7 @@ JSON_VALUES = st.recursive(
 @given(data=st.data())
 def test_whatever_stands_in_a_field_it_is_parsed_or_refused(good: dict[str, Any], data: st.DataObject) -> None:
     """No value, however odd, ends in another kind of error."""
-    field = data.draw(st.sampled_from([*required_fields(), "unchanged_text", "input.gsd_m"]))
+    field = data.draw(st.sampled_from([*required_fields(), *OPTIONAL]))
     document = changed(good, field, data.draw(JSON_VALUES))
     try:
         parse(document)
