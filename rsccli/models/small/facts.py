@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 
 from rsccli.types import Bool
@@ -180,6 +179,8 @@ def mask_facts(mask: Bool, valid: Bool) -> tuple[int, int]:
 
 def count_parts(mask: Bool, smallest: int = 2) -> int:
     """Connected parts (8 neighbours) of at least ``smallest`` cells."""
+    import cv2  # describing a captioner must not load it
+
     number, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return int((stats[1:number, cv2.CC_STAT_AREA] >= smallest).sum())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -151,6 +150,8 @@ def _scene_reason(windows: Sequence[Window], manifest: Manifest) -> str | None:
 
 
 def _cloud_share(window: Window) -> npt.NDArray[np.float64]:
+    import cv2  # describing a captioner must not load it
+
     rows, cols = window.cloud.shape[1:]
     seen = cv2.resize(window.valid.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA) > 0.5
     if not seen.any():
@@ -176,6 +177,8 @@ def _cells(windows: Sequence[Window], shape: tuple[int, ...], threshold: float) 
 
 def _pixels(windows: Sequence[Window], valid: Bool, threshold: float) -> Bool:
     """Changed pixels of the tile, interpolated as logits: the edge lies where the probability crosses."""
+    import cv2  # describing a captioner must not load it
+
     mask = np.zeros(valid.shape, bool)
     for window in windows:
         rows, cols = window.mask.shape
