@@ -305,6 +305,18 @@ def test_a_bundle_with_windows_resamples_no_tile(scripted: Path, spoiled: Path) 
     assert SmallFactory(spoiled).describe(ONE).max_side_px == 128
 
 
+@pytest.mark.xfail(
+    strict=True, raises=ValueError, reason="maps of resampled tiles are not brought back to their pixels"
+)
+def test_without_windows_longer_tiles_are_resampled(spoiled: Path) -> None:
+    """As the manifest's ``max_side`` says."""
+    manifest = manifest_of(spoiled)
+    del manifest["input"]["window"]
+    write_manifest(spoiled, manifest)
+    (caption,) = load_captioner(spoiled, ONE).caption([grey_pair(40, 300, 200)])
+    assert caption.mask is not None and caption.mask.shape == (300, 200) and caption.mask.all()
+
+
 @pytest.mark.parametrize("name", ["encoder.onnx", "embed.onnx", "decoder.onnx"])
 def test_a_graph_that_was_cut_before_its_hash_was_taken(spoiled: Path, name: str) -> None:
     content = (spoiled / name).read_bytes()
