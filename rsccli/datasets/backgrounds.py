@@ -1,15 +1,19 @@
 """Real pairs that changes are drawn over: crops of two dates of one place, with what is known of them.
 
-Most pairs of dates are unchanged but for light, season, cars and lean. Where a person has marked real change
-in a training pair, that is known here too: it is a positive example, or ground of which nothing is asked.
+Most pairs of dates are unchanged but for light, season, cars and lean. Every training pair was looked through
+by eye: what was marked as a lasting change is a real example with a mask, what was marked as minor or doubtful
+is ground of which nothing is asked, and the rest is known to be unchanged.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,8 +28,30 @@ from rsccli.types import U8, Bool
 
 PRAIRIE_SHARE = 0.12
 SAME_DATE_SHARE = 0.12
-REAL_CHANGE_SHARE = 0.08
+REAL_CHANGE_SHARE = 0.4
 MIRRORED_SHARE = 0.15
+# Tiles mostly come as the sensor wrote them, so this share of the crops is not resampled.
+NATIVE_SHARE = 0.35
+# Marks are drawn by hand: nothing is asked of this many pixels around them.
+MARK_MARGIN_PX = 3
+# A crop that holds less of a mark than this share, and of itself than that one, shows a sliver nobody would name.
+SLIVER_OF_MARK, SLIVER_OF_CROP = 0.35, 0.02
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One spot that a person marked in a training pair.
+
+    Attributes:
+        keyword: what it became; "" where no keyword names it. box: as in `Label`.
+        main: a change that anybody would name; else it is minor or doubtful.
+    """
+
+    keyword: str
+    box: Box
+    main: bool
 
 
 @dataclass(frozen=True)
@@ -35,12 +61,14 @@ class Label:
     Attributes:
         seen: ``changed``, ``minor``, ``unchanged`` or ``unclear``. keywords: what changed.
         boxes: (left, top, right, bottom) of each changed spot, pixels of the chip. caption: in a person's words.
+        marks: every spot with a keyword of its own; None where boxes and keywords are known apart only.
     """
 
     seen: str
     keywords: tuple[str, ...] = ()
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: tuple[Box, ...] = ()
     caption: str = ""
+    marks: tuple[Mark, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,9 +78,10 @@ class Background:
     Attributes:
         pre, post: float32 (S, S, 3). gsd_m: of both. name: place and dates.
         trees: (n, 2) crowns in ``post`` pixels. water: bool (S, S) ponds in both dates, or None.
-        real: masks of real change by keyword. same_date: both are one image.
-        doubtful: bool (S, S), ground that a person marked as changed, its outline only roughly known.
-        changed: whether a marked change lies within. keywords: of that change, where they are certain; else None.
+        real: masks of real change by keyword. counts: how many marks each of these masks is made of.
+        same_date: both are one image.
+        doubtful: bool (S, S), ground of which nobody knows whether it changed, or None.
+        doubts: keywords that doubtful ground may have; None: any.
     """
 
     pre: F32
@@ -64,8 +93,18 @@ class Background:
     real: dict[str, Bool]
     same_date: bool
     doubtful: Bool | None = None
-    changed: bool = False
-    keywords: tuple[str, ...] | None = ()
+    doubts: tuple[str, ...] | None = ()
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Marked(NamedTuple):
+    """One main mark to cut a crop around; ``weight``: how often, against others."""
+
+    place: Place
+    first: Chip
+    second: Chip
+    box: Box
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +114,7 @@ class Sources:
     Attributes:
         places: NAIP places with their dates. prairie: two dates with labels; empty outside of training.
         textures: patches of training places, whatever the split.
-        labels: by pair name, of these places. marked: pairs of dates that a person called changed.
+        labels: by pair name, of these places. marked: main marks in them.
         real_share: share of the pairs that are cut around a marked change, 0-1.
     """
 
@@ -83,15 +122,52 @@ class Sources:
     prairie: tuple[PrairieDate, ...]
     textures: Textures
     labels: dict[str, Label]
-    marked: tuple[tuple[Place, Chip, Chip], ...]
+    marked: tuple[Marked, ...]
     real_share: float = REAL_CHANGE_SHARE
 
 
 def read_labels() -> dict[str, Label]:
     """Every label of a NAIP pair that the package holds, by pair name (``city_number:year-year``)."""
-    source = resources.files("rsccli.datasets") / "assets" / "naip_labels.csv"
-    with source.open("r", encoding="utf-8") as lines:
-        return {row["pair"]: _label(row) for row in csv.DictReader(lines)}
+    assets = resources.files("rsccli.datasets") / "assets"
+    with (assets / "naip_labels.csv").open("r", encoding="utf-8") as lines:
+        labels = {row["pair"]: _label(row) for row in csv.DictReader(lines)}
+    with (assets / "naip_marks.csv").open("r", encoding="utf-8") as lines:
+        for name, marks in _marks_of_pairs(csv.DictReader(lines)).items():
+            labels[name] = _marked_label(marks, labels.get(name))
+    return labels
+
+
+def _marks_of_pairs(rows: Iterable[dict[str, str]]) -> dict[str, list[Mark]]:
+    """Marks by pair name; the pair of the first and the last date has what lasted of both steps."""
+    pairs: dict[str, list[Mark]] = {}
+    ends: dict[str, set[int]] = defaultdict(set)
+    lasting: dict[str, list[Mark]] = defaultdict(list)
+    for row in rows:
+        ends[row["place"]] |= {int(row["from"]), int(row["to"])}
+        step = pairs.setdefault(f"{row['place']}:{row['from']}-{row['to']}", [])
+        if row["grade"] == "none":
+            continue
+        left, top, right, bottom = (float(row[side]) for side in ("left", "top", "right", "bottom"))
+        keyword = row["keyword"] if row["keyword"] in KEYWORDS else ""
+        mark = Mark(keyword, (left, top, right, bottom), row["grade"] == "main" and bool(keyword))
+        step.append(mark)
+        # What was undone later may still have left something behind.
+        lasting[row["place"]].append(mark if row["lasts"] == "y" else replace(mark, main=False))
+    for place, years in ends.items():
+        pairs.setdefault(f"{place}:{min(years)}-{max(years)}", lasting[place])
+    return pairs
+
+
+def _marked_label(marks: list[Mark], other: Label | None) -> Label:
+    """Marks of a pair as a label; ``other``: of the same pair by another look, whose boxes become doubtful ground."""
+    main = [mark for mark in marks if mark.main]
+    seen = "changed" if main else "minor" if marks else "unchanged"
+    named = tuple(dict.fromkeys(mark.keyword for mark in main))
+    doubted: tuple[Mark, ...] = ()
+    if other is not None:
+        # Which of its keywords belongs to which box is not known: each box may be any of them.
+        doubted = tuple(Mark(name, box, False) for box in other.boxes for name in other.keywords or ("",))
+    return Label(seen, named, tuple(mark.box for mark in main), other.caption if other else "", (*marks, *doubted))
 
 
 def _label(row: dict[str, str]) -> Label:
@@ -114,14 +190,20 @@ def read_sources(data: Path, split: Split, real_share: float = REAL_CHANGE_SHARE
     prairie = tuple(read_prairie(data / "prairie")) if split == "train" else ()
     places = tuple(place for place in every if place.split == split)
     labels = read_labels()
-    marked = []
+    return Sources(places, prairie, gather_textures(chips), labels, main_marks(places, labels), real_share)
+
+
+def main_marks(places: tuple[Place, ...], labels: dict[str, Label]) -> tuple[Marked, ...]:
+    """Every main mark of these places; rare keywords weigh more, by the root of how rare they are."""
+    found = []
     for place in places:
         for first in place.chips:
             for second in place.chips:
                 label = labels.get(f"{place.name}:{first.year}-{second.year}")
-                if label is not None and label.seen == "changed" and label.boxes:
-                    marked.append((place, first, second))
-    return Sources(places, prairie, gather_textures(chips), labels, tuple(marked), real_share)
+                marks = label.marks if label is not None else None
+                found += [(place, first, second, mark) for mark in marks or () if mark.main]
+    often = Counter(mark.keyword for _, _, _, mark in found)
+    return tuple(Marked(*where, mark.box, often[mark.keyword] ** -0.5) for *where, mark in found)
 
 
 def background(sources: Sources, rng: Rng, side: int) -> Background:
@@ -129,32 +211,30 @@ def background(sources: Sources, rng: Rng, side: int) -> Background:
     if sources.prairie and rng.random() < PRAIRIE_SHARE:
         return _prairie_background(sources.prairie, rng, side)
     if sources.marked and sources.prairie and rng.random() < sources.real_share:
-        place, first, second = sources.marked[int(rng.integers(len(sources.marked)))]
-        label = sources.labels[f"{place.name}:{first.year}-{second.year}"]
-        box = label.boxes[int(rng.integers(len(label.boxes)))]
-        return _naip_background(sources, place, first, second, rng, side, box)
+        weights = np.array([marked.weight for marked in sources.marked])
+        chosen = sources.marked[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        return _naip_background(sources, chosen.place, chosen.first, chosen.second, rng, side, chosen.box)
     place = sources.places[int(rng.integers(len(sources.places)))]
     first = place.chips[int(rng.integers(len(place.chips)))]
     others = [chip for chip in place.chips if chip.year != first.year]
     same_date = not others or rng.random() < SAME_DATE_SHARE
     second = first if same_date else others[int(rng.integers(len(others)))]
+    if f"{place.name}:{second.year}-{first.year}" in sources.labels:
+        # Marks say what became of the earlier date; what they would be backwards in time is not always known.
+        first, second = second, first
     return _naip_background(sources, place, first, second, rng, side, None)
 
 
 def _naip_background(
-    sources: Sources,
-    place: Place,
-    first: Chip,
-    second: Chip,
-    rng: Rng,
-    side: int,
-    box: tuple[float, float, float, float] | None,
+    sources: Sources, place: Place, first: Chip, second: Chip, rng: Rng, side: int, box: Box | None
 ) -> Background:
     # A chip is small: mirrored at its borders it gives coarser views, and enlarged up to twice finer ones.
     mirrored = 0 if box is not None or rng.random() > MIRRORED_SHARE else first.image.shape[0] // 2
     available = min(first.image.shape[:2]) + 2 * mirrored
     widest = available * NAIP_GSD_M / side
     gsd_m = float(np.exp(uniform(rng, np.log(max(0.3, 0.3 * widest)), np.log(widest))))
+    if rng.random() < NATIVE_SHARE:
+        gsd_m = NAIP_GSD_M
     crop = min(available, round(side * gsd_m / NAIP_GSD_M))
     top, left = (int(rng.integers(available - crop + 1)) for _ in range(2))
     if box is not None:
@@ -176,21 +256,36 @@ def _naip_background(
         resized: F32 = np.clip(cv2.resize(part, (side, side), interpolation=method), 0, 255)
         return resized
 
+    def cut_boxes(boxes: Iterable[Box], margin: int) -> Bool:
+        inside = np.zeros(first.image.shape[:2], np.uint8)
+        for x0, y0, x1, y1 in boxes:
+            rows = slice(max(0, round(y0) - margin), round(y1) + margin)
+            inside[rows, max(0, round(x0) - margin) : round(x1) + margin] = 1
+        resized: Bool = cv2.resize(turned(inside), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+        return resized
+
     points = (second.trees + mirrored - np.array([left, top])) * (side / crop)
     for _ in range(turn):
         points = np.stack([points[:, 1], side - points[:, 0]], 1)
     if flip:
         points = np.stack([side - points[:, 0], points[:, 1]], 1)
     same_date = first is second
-    marks, changed, keywords = np.zeros(first.image.shape[:2], np.uint8), False, None
+    real: dict[str, Bool] = {}
+    counts: dict[str, int] = {}
+    doubtful, doubts = np.zeros((side, side), bool), ()
     if not same_date:
         label = sources.labels.get(f"{place.name}:{first.year}-{second.year}", Label(""))
-        # Boxes are in pixels of the chip itself, not of the mirrored one.
-        changed, keywords = _marked_change(label, (left - mirrored, top - mirrored, crop))
-        for other in _labels_of(sources.labels, place):
-            for x0, y0, x1, y1 in other.boxes:
-                marks[max(0, round(y0) - 3) : round(y1) + 3, max(0, round(x0) - 3) : round(x1) + 3] = 1
-    doubtful = cv2.resize(turned(marks), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+        if label.marks is None:
+            every = [box for other in _labels_of(sources.labels, place) for box in other.boxes]
+            doubtful, doubts = cut_boxes(every, MARK_MARGIN_PX), None
+        else:
+            # Boxes are in pixels of the chip itself, not of the mirrored one.
+            main, rest = _seen_in(label.marks, (left - mirrored, top - mirrored, crop))
+            for name in dict.fromkeys(mark.keyword for mark in main):
+                boxes = [mark.box for mark in main if mark.keyword == name]
+                real[name], counts[name] = cut_boxes(boxes, 0), len(boxes)
+            doubtful = cut_boxes([mark.box for mark in label.marks], MARK_MARGIN_PX)
+            doubts = tuple(dict.fromkeys(mark.keyword for mark in rest if mark.keyword))
     return Background(
         pre=cut(first.image),
         post=cut(second.image),
@@ -198,11 +293,11 @@ def _naip_background(
         name=f"{place.name}:{first.year}-{second.year}",
         trees=points.astype(np.float32),
         water=None,
-        real={},
+        real=real,
         same_date=same_date,
         doubtful=doubtful if doubtful.any() else None,
-        changed=changed,
-        keywords=keywords if changed else (),
+        doubts=doubts if doubtful.any() else (),
+        counts=counts,
     )
 
 
@@ -212,23 +307,20 @@ def _labels_of(labels: dict[str, Label], place: Place) -> list[Label]:
     return [labels[name] for name in names if name in labels]
 
 
-def _marked_change(label: Label, crop: tuple[int, int, int]) -> tuple[bool, tuple[str, ...] | None]:
-    """Whether a crop (left, top, side) shows a change that a person called one, and its keywords where certain."""
-    if label.seen != "changed":
-        return False, ()
+def _seen_in(marks: Sequence[Mark], crop: tuple[int, int, int]) -> tuple[list[Mark], list[Mark]]:
+    """Main marks that a crop (left, top, side) shows well enough to name, and the others that it touches."""
     left, top, side = crop
-    whole = 0
-    for x0, y0, x1, y1 in label.boxes:
+    main, rest = [], []
+    for mark in marks:
+        x0, y0, x1, y1 = mark.box
         width = min(x1, left + side) - max(x0, left)
         height = min(y1, top + side) - max(y0, top)
-        area = max(0.0, width) * max(0.0, height)
-        whole += area > 0.6 * (x1 - x0) * (y1 - y0) and area > 0.002 * side * side
-    if not whole:
-        return False, ()
-    known = tuple(name for name in label.keywords if name in KEYWORDS)
-    # With several kinds and several boxes nobody knows which box is which.
-    certain = len(known) == 1 or (whole == len(label.boxes) and len(known) == len(label.keywords))
-    return True, known if certain and known else None
+        if width <= 0 or height <= 0:
+            continue
+        area = width * height
+        whole = area > SLIVER_OF_MARK * (x1 - x0) * (y1 - y0) or area > SLIVER_OF_CROP * side * side
+        (main if mark.main and whole else rest).append(mark)
+    return main, rest
 
 
 def _prairie_background(dates: tuple[PrairieDate, ...], rng: Rng, side: int) -> Background:

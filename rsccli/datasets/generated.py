@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     **water.KINDS,
 }
 SMALLEST_FRACTION = 0.0025
+CHANGED_SHARE, OVER_REAL_SHARE = 0.56, 0.2
 MASK_STRIDE = 4
 COARSE_FROM_M = 2.0
 
@@ -54,6 +55,7 @@ class GeneratedPair:
         mask: bool (S, S), changed ground that both dates show. known: bool (S, S), where ``mask`` is certain.
         layers: uint8 (S, S), 0 or one more than the index of the keyword that changed there.
         changed: None where nobody knows. keywords: indices, or None where nobody knows which.
+        unasked: indices of keywords that doubtful ground may have, so that nobody knows whether the pair has them.
         facts: what the caption says (``mask`` and ``keywords`` alone where those are known).
         caption: one sentence. background: where it comes from, e.g. ``riverside_12:2016-2020``.
     """
@@ -71,6 +73,7 @@ class GeneratedPair:
     facts: Facts
     caption: str
     background: str
+    unasked: tuple[int, ...] = ()
 
 
 @dataclass
@@ -92,11 +95,11 @@ def generate(sources: Sources, seed: int, index: int, side: int = 128) -> Genera
     rng = np.random.default_rng([seed, index, side])
     back = background(sources, rng, side)
     stages = _stages(back, rng, sources)
-    drawn = _Drawn(back.pre.copy(), back.post.copy(), dict(back.real), {})
+    drawn = _Drawn(back.pre.copy(), back.post.copy(), dict(back.real), dict(back.counts))
     if rng.random() < 0.22:
         _same_on_both(drawn, rng, stages)
-    # Where a person marked real change, that is the change.
-    if not back.changed and rng.random() < 0.56:
+    # Where there is real change, that is mostly enough.
+    if rng.random() < (OVER_REAL_SHARE if back.real else CHANGED_SHARE):
         for _ in range(int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))):
             _change(drawn, rng, stages, back)
     if rng.random() < 0.08:
@@ -143,21 +146,17 @@ def _labelled(
         layers[changed] = KEYWORDS.index(key) + 1
     known = np.ones((side, side), bool) if back.doubtful is None else ~back.doubtful | mask
     findings = tuple(_finding(key, kept[key], valid, drawn.counts.get(key, 0)) for key in largest[:MAX_KEYWORDS])
-    if back.changed and back.doubtful is not None:
-        extent, place = mask_facts(_cells(back.doubtful & valid), _cells(valid))
-        marked: list[int | None] = [KEYWORDS.index(key) for key in back.keywords or ()]
-        marked = marked or [None]
-        findings = tuple(Finding(keyword, 0, place, extent) for keyword in marked[:MAX_KEYWORDS])
     facts = Facts(CHANGED, findings) if findings else Facts(UNCHANGED)
     keywords: tuple[int, ...] | None = tuple(sorted(KEYWORDS.index(key) for key in kept))
-    is_changed: bool | None = bool(kept)
-    if back.changed:
-        is_changed = True
-        keywords = None if back.keywords is None else tuple(sorted(KEYWORDS.index(key) for key in back.keywords))
-    elif not known.all() or mask.any() != any(each.any() for each in drawn.masks.values()):
-        # Marked as doubtful, or a change that cloud, border or its own size has all but hidden.
-        is_changed = is_changed or None
+    # A change that cloud, border or its own size has all but hidden.
+    unasked = {key for key, drawn_mask in drawn.masks.items() if drawn_mask.any() and key not in kept}
+    # Real marks have a doubtful margin of their own; what doubtful ground is left may be another change.
+    elsewhere = back.doubtful is not None and (back.doubts is None or bool(back.doubts) or not back.real)
+    if elsewhere and back.doubts is None:
         keywords = None
+    elif elsewhere and back.doubts is not None:
+        unasked |= set(back.doubts) - set(kept)
+    is_changed: bool | None = bool(kept) or (None if elsewhere or unasked else False)
     pre, post = (np.ascontiguousarray(np.moveaxis(date.counts, 2, 0)) * valid for date in dates)
     register = REGISTERS[int(rng.integers(len(REGISTERS)))]
     return GeneratedPair(
@@ -174,6 +173,7 @@ def _labelled(
         facts=facts,
         caption=sentence(facts, register, rng),
         background=back.name,
+        unasked=tuple(sorted(KEYWORDS.index(key) for key in unasked)),
     )
 
 
@@ -211,6 +211,7 @@ def reversed_in_time(pair: GeneratedPair) -> GeneratedPair | None:
     keywords = None
     if pair.keywords is not None:
         keywords = tuple(sorted({KEYWORDS.index(REVERSED[KEYWORDS[index]]) for index in pair.keywords}))
+    doubted = {REVERSED[KEYWORDS[index]] for index in pair.unasked if KEYWORDS[index] in REVERSED}
     return replace(
         pair,
         pre=pair.post,
@@ -218,6 +219,7 @@ def reversed_in_time(pair: GeneratedPair) -> GeneratedPair | None:
         cloud=np.ascontiguousarray(pair.cloud[::-1]),
         layers=table[pair.layers],
         keywords=keywords,
+        unasked=tuple(sorted(set(map(KEYWORDS.index, doubted)) - set(keywords or ()))),
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import rasterio
@@ -17,6 +17,7 @@ from rsccli.errors import InputError
 from rsccli.types import U8
 
 Split = Literal["train", "development", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 GSD_M = 0.6
 HELD_OUT_CITY = "riverside"
 _NAME = re.compile(r"(?P<city>[a-z_]+)_(?P<year>\d{4})_(?P<number>\d+)\.tif$")
@@ -56,9 +57,12 @@ class Place:
 
     @property
     def split(self) -> Split:
-        """One whole city is for testing; of the others every fifth place is for development."""
+        """One whole city is held out of training, half for development and half for testing.
+
+        Of the other cities every fifth place is for development.
+        """
         if self.city == HELD_OUT_CITY:
-            return "test"
+            return "test" if self.number % 2 else "development"
         return "train" if self.number % 5 else "development"
 
 
@@ -66,7 +70,7 @@ def read_places(folder: Path) -> list[Place]:
     """All places of a folder of ``CITY_YEAR_NUMBER.tif`` chips, in a fixed order.
 
     Dates whose grid is not that of the first date are left out, and so are training places that touch a
-    held-out one.
+    held-out one, and development places that touch one for testing.
 
     Args:
         folder: with the chips and ``trees.csv`` (chip, x, y), the latter optional.
@@ -92,8 +96,12 @@ def read_places(folder: Path) -> list[Place]:
         bounds = found[0][1]
         chips = tuple(chip for chip, other in found if other == bounds and chip.image.shape == found[0][0].image.shape)
         places.append(Place(city, number, chips, bounds))
-    held_out = [place for place in places if place.split != "train"]
-    return [place for place in places if place.split != "train" or not any(_touch(place, other) for other in held_out)]
+    return [place for place in places if not any(_touch(place, other) for other in _kept_apart(place, places))]
+
+
+def _kept_apart(place: Place, places: list[Place]) -> list[Place]:
+    """Places that must share no ground with one: what is used later than it, from training to testing."""
+    return [other for other in places if SPLITS.index(other.split) > SPLITS.index(place.split)]
 
 
 def _touch(first: Place, second: Place) -> bool:

@@ -87,7 +87,7 @@ def real_cell(sources: Sources, rng: Rng, side: int) -> list[Cell]:
     """
     for _ in range(MOST_TRIES):
         back = background(sources, rng, side)
-        marked = back.changed or back.doubtful is not None or any(mask.any() for mask in back.real.values())
+        marked = back.doubtful is not None or any(mask.any() for mask in back.real.values())
         if not back.same_date and not marked:
             none = np.zeros((side, side), bool)
             layers = np.zeros((side, side), np.uint8)

@@ -83,11 +83,16 @@ class DecoderSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logistic regression: score = sigmoid(scale * change_logit + vectors * change_vector + bias)."""
+    """Logistic regression on a window: sigmoid(scale * change_logit + vectors * change_vector + size * octaves + bias).
+
+    ``octaves`` is log2 of the window's side (the root of its pixels) over 128 px: the network's strongest spot is
+    stronger where there is more ground to find one on.
+    """
 
     scale: float
     bias: float
     vectors: float = 0.0
+    size: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -271,7 +276,8 @@ def _decoder(fields: Fields) -> DecoderSpec:
 
 def _calibration(fields: Fields) -> Calibration:
     vectors = fields.number("vectors") if fields.has("vectors") else 0.0
-    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors)
+    size = fields.number("size") if fields.has("size") else 0.0
+    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size)
     fields.done()
     return spec
 

@@ -26,7 +26,7 @@ from rsccli.models.small.network import CLOUD_STRIDE, MASK_STRIDE
 from rsccli.types import U8
 
 LONGEST_SENTENCE = 80
-SIDES = (128, 128, 128, 192, 128, 128, 128, 128, 256, 128)
+SIDES = (128, 128, 192, 128, 256, 128, 128, 192, 128, 256)
 AHEAD = 6
 NO_CLASS = -1
 
@@ -92,6 +92,7 @@ def collate(pairs: Sequence[GeneratedPair]) -> Batch:
         if pair.keywords is None:
             keywords[row] = torch.nan
         else:
+            keywords[row, list(pair.unasked)] = torch.nan
             keywords[row, list(pair.keywords)] = 1.0
     # The middle pixel of a cell speaks for what it became; its share of change is the mean.
     classes = np.stack(

@@ -6,13 +6,13 @@ keeps false alarms on real pairs rare. What a foreign image is follows from what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from rsccli.models.small.export import Calibration
-from rsccli.models.small.facts import KEYWORDS
+from rsccli.models.small.facts import KEYWORDS, REVERSED
 from rsccli.training.development import (
     F64,
     HeldOut,
@@ -40,14 +40,14 @@ def logistic(values: F64) -> F64:
     return 1.0 / (1.0 + np.exp(-values))
 
 
-def fit_logistic(features: F64, changed: Wanted, ridge: float = 1e-3, steps: int = 80) -> F64:
-    """Weights of a logistic regression, the bias last; both classes weigh the same (Newton's method).
+def fit_logistic(features: F64, changed: Wanted, weight: F64, ridge: float = 1e-3, steps: int = 80) -> F64:
+    """Weights of a logistic regression, the bias last (Newton's method).
 
     Args:
-        features: (n, f). changed: bool (n,). ridge: pull towards the first weight 1 and the others 0.
+        features: (n, f). changed: bool (n,). weight: of each pair (n,). ridge: pull towards the first weight 1 and the
+            others 0.
     """
     design = np.concatenate([features, np.ones((len(features), 1))], 1)
-    weight = np.where(changed, 0.5 / max(1, changed.sum()), 0.5 / max(1, (~changed).sum()))
     start = np.zeros(design.shape[1])
     start[0] = 1.0
     theta = start.copy()
@@ -60,13 +60,35 @@ def fit_logistic(features: F64, changed: Wanted, ridge: float = 1e-3, steps: int
     return theta
 
 
-def fit_score(scored: ScoredPairs, changed: Wanted) -> tuple[float, float, float]:
-    """Scale, weight of the change vector, and bias; a negative weight would turn an answer round, so it is 0."""
-    both = fit_logistic(np.stack([scored.change, scored.vectors], 1), changed)
-    if both[1] <= 0:
-        alone = fit_logistic(scored.change[:, None], changed)
-        return max(float(alone[0]), 0.05), 0.0, float(alone[1])
-    return max(float(both[0]), 0.05), float(both[1]), float(both[2])
+@dataclass(frozen=True)
+class ScoreFit:
+    """The part of a `Calibration` that makes the score."""
+
+    scale: float
+    vectors: float
+    size: float
+    bias: float
+
+
+def fit_score(scored: ScoredPairs, changed: Wanted) -> ScoreFit:
+    """How change logit, change vector and size make the score.
+
+    Changed and unchanged pairs of each size weigh the same, so that neither their number nor a size's share of them
+    is learnt. A negative weight of the change vector would turn an answer round, so it is 0.
+    """
+    size = scored.octaves
+    kinds = np.stack([size, changed], 1)
+    _, kind, number = np.unique(kinds, axis=0, return_inverse=True, return_counts=True)
+    weight = 1.0 / (len(number) * number[kind.ravel()])
+    theta = fit_logistic(np.stack([scored.change, scored.vectors, size], 1), changed, weight)
+    if theta[1] <= 0:
+        theta = np.insert(fit_logistic(np.stack([scored.change, size], 1), changed, weight), 1, 0.0)
+    return ScoreFit(max(float(theta[0]), 0.05), float(theta[1]), float(theta[2]), float(theta[3]))
+
+
+def answer_scores(scored: ScoredPairs, fit: ScoreFit | Calibration) -> F64:
+    """Calibrated scores (n,), 0-1, of pairs that are one window each."""
+    return logistic(fit.scale * scored.change + fit.vectors * scored.vectors + fit.size * scored.octaves + fit.bias)
 
 
 def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
@@ -85,17 +107,35 @@ def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
     return best
 
 
+def both_orders(held_out: HeldOut, measured: Measured) -> tuple[F64, Wanted]:
+    """Keyword logits of real chips in both orders of time, and which keywords they have.
+
+    What was built was demolished where the dates are exchanged, so that every label speaks for a keyword and for its
+    reverse. Chips with a keyword that has none are left out of the second half.
+    """
+    wanted = wanted_keywords(held_out.whole)
+    turned = [all(name in REVERSED for name in pair.keywords or ()) for pair in held_out.whole]
+    back = np.zeros_like(wanted)
+    for row, pair in enumerate(held_out.whole):
+        for name in pair.keywords or ():
+            back[row, KEYWORDS.index(REVERSED.get(name, name))] = True
+    kept = np.array(turned, bool)
+    return np.concatenate([measured.whole.keywords, measured.swapped.keywords[kept]]), np.concatenate(
+        [wanted, back[kept]]
+    )
+
+
 def keyword_thresholds(held_out: HeldOut, measured: Measured) -> list[float]:
     """Logits for every keyword."""
-    on_real, on_drawn = wanted_keywords(held_out.whole), wanted_keywords(held_out.generated)
-    whole, drawn = measured.whole.keywords, measured.generated.keywords
+    logits, wanted = both_orders(held_out, measured)
+    on_drawn, drawn = wanted_keywords(held_out.generated), measured.generated.keywords
     quarter_negative = np.array([not pair.changed for pair in held_out.quarters], bool)
     thresholds = []
     for k in range(len(KEYWORDS)):
-        innocent = np.concatenate([whole[~on_real[:, k], k], measured.quarters.keywords[quarter_negative, k]])
+        innocent = np.concatenate([logits[~wanted[:, k], k], measured.quarters.keywords[quarter_negative, k]])
         floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
-        if on_real[:, k].sum() >= FEWEST_POSITIVES:
-            thresholds.append(keyword_threshold(whole[:, k], on_real[:, k], floor))
+        if wanted[:, k].sum() >= FEWEST_POSITIVES:
+            thresholds.append(keyword_threshold(logits[:, k], wanted[:, k], floor))
         elif on_drawn[:, k].any():
             thresholds.append(keyword_threshold(drawn[:, k], on_drawn[:, k], floor))
         else:
@@ -143,8 +183,8 @@ def domain_limit(scored: ScoredPairs) -> float:
 def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
     """All thresholds of a network from its scores on development pairs.
 
-    A pair is called changed where few of the real unchanged pairs score as high (``FALSE_ALARMS``), unchanged where
-    at most ``MISSED_AS_UNCHANGED`` of the real changed chips score as low; between the two it is unsure.
+    A pair is called changed where few of the real unchanged pairs of its size score as high (``FALSE_ALARMS``),
+    unchanged where at most ``MISSED_AS_UNCHANGED`` of the real changed chips score as low; between the two, unsure.
 
     Args:
         held_out: the pairs. measured: what the network scored.
@@ -153,19 +193,22 @@ def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
     real = ScoredPairs(
         change=np.concatenate([measured.whole.change, measured.quarters.change]),
         vectors=np.concatenate([measured.whole.vectors, measured.quarters.vectors]),
-        keywords=measured.whole.keywords,
+        keywords=np.concatenate([measured.whole.keywords, measured.quarters.keywords]),
         domain=np.concatenate([measured.whole.domain, measured.quarters.domain]),
-        mask=[],
-        looks=measured.whole.looks,
+        mask=measured.whole.mask + measured.quarters.mask,
+        looks=np.concatenate([measured.whole.looks, measured.quarters.looks]),
     )
-    scale, vectors, bias = fit_score(real, changed)
-    scores = logistic(scale * real.change + vectors * real.vectors + bias)
-    high = float(np.quantile(scores[~changed], 1.0 - FALSE_ALARMS))
-    low = float(np.quantile(scores[: len(held_out.whole)][changed[: len(held_out.whole)]], MISSED_AS_UNCHANGED))
+    fit = fit_score(real, changed)
+    scores = answer_scores(real, fit)
+    chips = len(held_out.whole)
+    high = max(
+        float(np.quantile(part[~wanted], 1.0 - FALSE_ALARMS))
+        for part, wanted in ((scores[:chips], changed[:chips]), (scores[chips:], changed[chips:]))
+        if (~wanted).any()
+    )
+    low = float(np.quantile(scores[:chips][changed[:chips]], MISSED_AS_UNCHANGED))
     return Calibration(
-        scale=scale,
-        bias=bias,
-        vectors=vectors,
+        **asdict(fit),
         changed=round(high, 4),
         unchanged=round(min(low, 0.9 * high), 4),
         keywords=tuple(round(float(p), 5) for p in logistic(np.array(keyword_thresholds(held_out, measured)))),

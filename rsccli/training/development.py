@@ -20,6 +20,7 @@ from rsccli.datasets.generated import GeneratedPair, generate
 from rsccli.datasets.naip import GSD_M, Split
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.models.small.network import MASK_STRIDE, SmallCaptioner
+from rsccli.models.small.reading import octaves
 from rsccli.training.batches import normalise
 from rsccli.types import U8, Bool
 
@@ -48,6 +49,17 @@ class ScoredPairs:
     domain: F64
     mask: list[F32]
     looks: F32
+
+    @property
+    def octaves(self) -> F64:
+        """(n,): doublings of the side of each pair over 128 px."""
+        return np.array([octaves(mask.size * MASK_STRIDE**2) for mask in self.mask], np.float64)
+
+    def some(self, kept: Bool) -> ScoredPairs:
+        """Those of a mask (n,)."""
+        mask = [each for each, keep in zip(self.mask, kept, strict=True) if keep]
+        arrays = (self.change, self.vectors, self.keywords, self.domain)
+        return ScoredPairs(*(array[kept] for array in arrays), mask, self.looks[kept])
 
 
 @dataclass(frozen=True)
@@ -295,17 +307,19 @@ def cells(mask: Bool) -> Bool:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures with the scores that they come from."""
+    """Figures with the scores that they come from; ``swapped``: of the whole chips with their dates exchanged."""
 
     figures: Figures
     whole: ScoredPairs
     quarters: ScoredPairs
     generated: ScoredPairs
+    swapped: ScoredPairs
 
 
 def measure(model: SmallCaptioner, held_out: HeldOut) -> Measured:
     """Score every development pair."""
     whole, quarters = score_real(model, held_out.whole), score_real(model, held_out.quarters)
+    swapped = score(model, [(pair.post, pair.pre, pair.gsd_m) for pair in held_out.whole])
     generated = score_generated(model, held_out.generated)
     is_whole = np.array([pair.changed for pair in held_out.whole], bool)
     is_quarter = np.array([pair.changed for pair in held_out.quarters], bool)
@@ -320,4 +334,4 @@ def measure(model: SmallCaptioner, held_out: HeldOut) -> Measured:
             [mask > 0 for mask in generated.mask], [cells(pair.mask) for pair in held_out.generated]
         ),
     )
-    return Measured(figures, whole, quarters, generated)
+    return Measured(figures, whole, quarters, generated, swapped)

@@ -19,6 +19,7 @@ from rsccli.training.calibrate import (
     KEYWORD_FALSE_ALARMS,
     MASK_THRESHOLDS,
     MISSED_AS_UNCHANGED,
+    answer_scores,
     fit_score,
     keyword_threshold,
     logistic,
@@ -107,6 +108,7 @@ def shipped_calibration(weights: Path) -> Calibration | None:
         scale=scores["scale"],
         bias=scores["bias"],
         vectors=scores.get("vectors", 0.0),
+        size=scores.get("size", 0.0),
         changed=limits["changed"],
         unchanged=limits["unchanged"],
         keywords=tuple(limits["keywords"]),
@@ -121,16 +123,12 @@ def recalibrated(start: Calibration, validation: Scored) -> Calibration:
     changed = validation.changed[known] > 0.5
     new = start
     if changed.any() and not changed.all():
-        part = replace(
-            validation.scores, change=validation.scores.change[known], vectors=validation.scores.vectors[known]
-        )
-        scale, vectors, bias = fit_score(part, changed)
-        answers = logistic(scale * part.change + vectors * part.vectors + bias)
+        part = validation.scores.some(known)
+        new = replace(new, **asdict(fit_score(part, changed)))
+        answers = answer_scores(part, new)
         high = _best_cut(answers, changed)
         low = min(float(np.quantile(answers[changed], MISSED_AS_UNCHANGED)), 0.9 * high)
-        new = replace(
-            new, scale=scale, vectors=vectors, bias=bias, changed=round(high, 4), unchanged=round(min(low, high), 4)
-        )
+        new = replace(new, changed=round(high, 4), unchanged=round(min(low, high), 4))
     keywords = list(new.keywords)
     for k in range(len(keywords)):
         logits, has = validation.scores.keywords[:, k], validation.keywords[:, k]
@@ -156,8 +154,8 @@ def figures(scored: Scored, calibration: Calibration) -> Figures:
     """What a network is worth on pairs, with thresholds that come from others."""
     known = ~np.isnan(scored.changed)
     changed = scored.changed[known] > 0.5
-    raw, vectors = scored.scores.change[known], scored.scores.vectors[known]
-    answers = logistic(calibration.scale * raw + calibration.vectors * vectors + calibration.bias)
+    part = scored.scores.some(known)
+    vectors, answers = part.vectors, answer_scores(part, calibration)
     right = (answers >= calibration.changed) == changed
     both = bool(changed.any() and not changed.all())
     said = logistic(scored.scores.keywords) >= np.array(calibration.keywords)

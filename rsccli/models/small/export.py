@@ -37,8 +37,8 @@ class Calibration:
     """How scores become answers; measured on real development pairs.
 
     Attributes:
-        scale, bias: ``score = sigmoid(scale * change_logit + vectors * change_vector + bias)``.
-        vectors: weight of the change vector beside the logit. changed: at or above this score a pair is changed.
+        scale, bias, vectors, size: of the score, see `rsccli.models.manifest.Calibration`.
+        changed: at or above this score a pair is changed.
         unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
         mask: probability at or above which a cell of the mask is changed.
         domain: squared distance from the training data above which a date is foreign; None: never.
@@ -52,6 +52,7 @@ class Calibration:
     mask: float = 0.5
     vectors: float = 0.0
     domain: float | None = None
+    size: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             "vocab": config.vocab,
         },
         "keywords": list(KEYWORDS),
-        "calibration": {"scale": calibration.scale, "bias": calibration.bias, "vectors": calibration.vectors},
+        "calibration": {name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size")},
         "thresholds": {
             "changed": calibration.changed,
             "unchanged": calibration.unchanged,

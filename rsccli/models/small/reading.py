@@ -92,6 +92,11 @@ def sigmoid(x: float) -> float:
     return float(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
+def octaves(pixels: float) -> float:
+    """How many times larger than 128 px the side of a square of so many pixels is, in doublings."""
+    return 0.5 * float(np.log2(pixels / 128.0**2))
+
+
 def tile_logit(windows: Sequence[Window], manifest: Manifest) -> float:
     """Calibrated log-odds of change: the strongest window's, less the log of their number.
 
@@ -99,8 +104,11 @@ def tile_logit(windows: Sequence[Window], manifest: Manifest) -> float:
     alarms would grow with the tile.
     """
     fit = manifest.calibration
-    each = [fit.scale * window.change + fit.vectors * window.vectors + fit.bias for window in windows]
-    return max(each) - float(np.log(len(windows)))
+    each = [
+        fit.scale * window.change + fit.vectors * window.vectors + fit.size * octaves(window.height * window.width)
+        for window in windows
+    ]
+    return max(each) + fit.bias - float(np.log(len(windows)))
 
 
 def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, foreign: str | None) -> Reading:
