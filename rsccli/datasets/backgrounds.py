@@ -203,7 +203,7 @@ def main_marks(places: tuple[Place, ...], labels: dict[str, Label]) -> tuple[Mar
                 marks = label.marks if label is not None else None
                 found += [(place, first, second, mark) for mark in marks or () if mark.main]
     often = Counter(mark.keyword for _, _, _, mark in found)
-    return tuple(Marked(*where, mark.box, often[mark.keyword] ** -0.5) for *where, mark in found)
+    return tuple(Marked(place, a, b, mark.box, often[mark.keyword] ** -0.5) for place, a, b, mark in found)
 
 
 def background(sources: Sources, rng: Rng, side: int) -> Background:
@@ -272,7 +272,8 @@ def _naip_background(
     same_date = first is second
     real: dict[str, Bool] = {}
     counts: dict[str, int] = {}
-    doubtful, doubts = np.zeros((side, side), bool), ()
+    doubtful: Bool = np.zeros((side, side), bool)
+    doubts: tuple[str, ...] | None = ()
     if not same_date:
         label = sources.labels.get(f"{place.name}:{first.year}-{second.year}", Label(""))
         if label.marks is None:
@@ -310,7 +311,8 @@ def _labels_of(labels: dict[str, Label], place: Place) -> list[Label]:
 def _seen_in(marks: Sequence[Mark], crop: tuple[int, int, int]) -> tuple[list[Mark], list[Mark]]:
     """Main marks that a crop (left, top, side) shows well enough to name, and the others that it touches."""
     left, top, side = crop
-    main, rest = [], []
+    main: list[Mark] = []
+    rest: list[Mark] = []
     for mark in marks:
         x0, y0, x1, y1 = mark.box
         width = min(x1, left + side) - max(x0, left)

@@ -86,13 +86,16 @@ class Calibration:
     """Logistic regression on a window: sigmoid(scale * change_logit + vectors * change_vector + size * octaves + bias).
 
     ``octaves`` is log2 of the window's side (the root of its pixels) over 128 px: the network's strongest spot is
-    stronger where there is more ground to find one on.
+    stronger where there is more ground to find one on. A keyword's probability is
+    sigmoid(keyword_scale * keyword_logit + keyword_bias), one of each for every keyword; empty: 1 and 0.
     """
 
     scale: float
     bias: float
     vectors: float = 0.0
     size: float = 0.0
+    keyword_scale: tuple[float, ...] = ()
+    keyword_bias: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Thresholds:
     Attributes:
         changed: a tile with at least this score is changed.
         unchanged: a tile with at most this score is unchanged; between the two it is unsure.
-        keywords: one for each keyword, on sigmoid(keyword logit).
+        keywords: one for each keyword, on its probability. guess: what the strongest keyword of a changed tile needs
+            where none reaches its own; None: such a tile changed in a way that cannot be named.
         mask: on sigmoid(mask logit).
         domain: squared distance from the training data above which a tile is not judged; None: no such check.
     """
@@ -112,6 +116,7 @@ class Thresholds:
     keywords: tuple[float, ...]
     mask: float
     domain: float | None = None
+    guess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
         tokens=_tokens(root.child("tokens")),
         decoder=_decoder(root.child("decoder")),
         keywords=keywords,
-        calibration=_calibration(root.child("calibration")),
+        calibration=_calibration(root.child("calibration"), len(keywords)),
         thresholds=_thresholds(root.child("thresholds"), len(keywords)),
         prompts=root.child("prompts").mapping_of_texts(),
         unchanged_text=root.text("unchanged_text") if root.has("unchanged_text") else None,
@@ -274,10 +279,13 @@ def _decoder(fields: Fields) -> DecoderSpec:
     return spec
 
 
-def _calibration(fields: Fields) -> Calibration:
+def _calibration(fields: Fields, keywords: int) -> Calibration:
     vectors = fields.number("vectors") if fields.has("vectors") else 0.0
     size = fields.number("size") if fields.has("size") else 0.0
-    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size)
+    each = [
+        fields.numbers(name, length=keywords) if fields.has(name) else () for name in ("keyword_scale", "keyword_bias")
+    ]
+    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size, *each)
     fields.done()
     return spec
 
@@ -289,6 +297,7 @@ def _thresholds(fields: Fields, keywords: int) -> Thresholds:
         keywords=fields.numbers("keywords", length=keywords, low=0.0, high=1.0),
         mask=fields.number("mask", low=0.0, high=1.0),
         domain=fields.number("domain", low=0.0) if fields.has("domain") else None,
+        guess=fields.number("guess", low=0.0, high=1.0) if fields.has("guess") else None,
     )
     fields.done()
     if spec.unchanged > spec.changed:

@@ -6,7 +6,7 @@ keeps false alarms on real pairs rare. What a foreign image is follows from what
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,13 @@ Wanted = npt.NDArray[np.bool_]
 FALSE_ALARMS = 0.04
 MISSED_AS_UNCHANGED = 0.08
 KEYWORD_FALSE_ALARMS = 0.03
+# Of keywords that no real chip has. What is drawn carries the flood's look over as a ranking, not as a level
+# (it was so in every network that was tried), and a flood that is missed costs more than another word.
+RARE_FALSE_ALARMS = 0.01
+FOUND_BY_RANK = {"flood": 0.025}
+KEYWORD_RIDGE, LEAST_SCALE = 1e-2, 0.3
+# A guess should be right more often than not.
+GUESS_PRECISION = 0.5
 FEWEST_POSITIVES = 5
 MASK_THRESHOLDS = tuple(float(t) for t in np.linspace(0.1, 0.7, 13))
 # Real dates of held-out places may lie this much further out than all but a few of them do.
@@ -125,22 +132,61 @@ def both_orders(held_out: HeldOut, measured: Measured) -> tuple[F64, Wanted]:
     )
 
 
-def keyword_thresholds(held_out: HeldOut, measured: Measured) -> list[float]:
-    """Logits for every keyword."""
+@dataclass(frozen=True)
+class KeywordFit:
+    """The part of a `Calibration` that makes keywords: scale and bias of each logit, threshold, and guess."""
+
+    keyword_scale: tuple[float, ...]
+    keyword_bias: tuple[float, ...]
+    keywords: tuple[float, ...]
+    guess: float | None
+
+
+def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
+    """How keyword logits become probabilities and words.
+
+    A keyword that enough real chips have gets its probability from them (Platt 1999), and is named from where F1 is
+    best. One that too few have is named where few real pairs without it are, and where F1 is best on generated pairs
+    unless `FOUND_BY_RANK` knows it better; there its probability is even.
+    """
     logits, wanted = both_orders(held_out, measured)
     on_drawn, drawn = wanted_keywords(held_out.generated), measured.generated.keywords
     quarter_negative = np.array([not pair.changed for pair in held_out.quarters], bool)
-    thresholds = []
-    for k in range(len(KEYWORDS)):
+    even = np.full(len(logits), 1.0 / len(logits))
+    scales, biases, thresholds = [], [], []
+    for k, name in enumerate(KEYWORDS):
         innocent = np.concatenate([logits[~wanted[:, k], k], measured.quarters.keywords[quarter_negative, k]])
-        floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
         if wanted[:, k].sum() >= FEWEST_POSITIVES:
-            thresholds.append(keyword_threshold(logits[:, k], wanted[:, k], floor))
-        elif on_drawn[:, k].any():
-            thresholds.append(keyword_threshold(drawn[:, k], on_drawn[:, k], floor))
+            scale, bias = fit_logistic(logits[:, k : k + 1], wanted[:, k], even, KEYWORD_RIDGE)
+            scale = max(float(scale), LEAST_SCALE)
+            floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
+            threshold = scale * keyword_threshold(logits[:, k], wanted[:, k], floor) + float(bias)
         else:
-            thresholds.append(max(floor, 0.0))
-    return thresholds
+            floor = float(np.quantile(innocent, 1.0 - FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)))
+            if name not in FOUND_BY_RANK and on_drawn[:, k].any():
+                floor = keyword_threshold(drawn[:, k], on_drawn[:, k], floor)
+            scale, bias, threshold = 1.0, -floor, 0.0
+        scales.append(round(scale, 4))
+        biases.append(round(float(bias), 4))
+        thresholds.append(round(float(logistic(np.array([threshold]))[0]), 5))
+    fit = KeywordFit(tuple(scales), tuple(biases), tuple(thresholds), None)
+    return replace(fit, guess=_guess(logistic(np.array(scales) * logits + np.array(biases)), wanted, fit))
+
+
+def _guess(odds: F64, wanted: Wanted, fit: KeywordFit) -> float | None:
+    """Least probability from which the strongest keyword of changed chips that reach no threshold is mostly right."""
+    some = wanted.any(1) & ~(odds >= np.array(fit.keywords)).any(1)
+    best = odds.argmax(1)
+    rows = np.flatnonzero(some)
+    order = rows[np.argsort(-odds[rows, best[rows]], kind="stable")]
+    right = wanted[order, best[order]]
+    good = np.flatnonzero(np.cumsum(right) >= GUESS_PRECISION * np.arange(1, len(right) + 1))
+    return round(float(odds[order[good[-1]], best[order[good[-1]]]]), 4) if len(good) else None
+
+
+def keyword_odds(scored: ScoredPairs, fit: Calibration) -> F64:
+    """Calibrated log-odds of keywords (n, K)."""
+    return np.asarray(scored.keywords * np.array(fit.keyword_scale) + np.array(fit.keyword_bias), np.float64)
 
 
 def mask_threshold(held_out: HeldOut, whole: ScoredPairs) -> float:
@@ -211,7 +257,7 @@ def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
         **asdict(fit),
         changed=round(high, 4),
         unchanged=round(min(low, 0.9 * high), 4),
-        keywords=tuple(round(float(p), 5) for p in logistic(np.array(keyword_thresholds(held_out, measured)))),
+        **asdict(fit_keywords(held_out, measured)),
         mask=mask_threshold(held_out, measured.whole),
         domain=domain_limit(real),
     )

@@ -58,8 +58,9 @@ class ScoredPairs:
     def some(self, kept: Bool) -> ScoredPairs:
         """Those of a mask (n,)."""
         mask = [each for each, keep in zip(self.mask, kept, strict=True) if keep]
-        arrays = (self.change, self.vectors, self.keywords, self.domain)
-        return ScoredPairs(*(array[kept] for array in arrays), mask, self.looks[kept])
+        return ScoredPairs(
+            self.change[kept], self.vectors[kept], self.keywords[kept], self.domain[kept], mask, self.looks[kept]
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from rsccli.training.calibrate import (
     MISSED_AS_UNCHANGED,
     answer_scores,
     fit_score,
+    keyword_odds,
     keyword_threshold,
     logistic,
 )
@@ -109,11 +110,13 @@ def shipped_calibration(weights: Path) -> Calibration | None:
         bias=scores["bias"],
         vectors=scores.get("vectors", 0.0),
         size=scores.get("size", 0.0),
+        **{name: tuple(scores[name]) for name in ("keyword_scale", "keyword_bias") if scores.get(name)},
         changed=limits["changed"],
         unchanged=limits["unchanged"],
         keywords=tuple(limits["keywords"]),
         mask=limits["mask"],
         domain=limits.get("domain"),
+        guess=limits.get("guess"),
     )
 
 
@@ -131,7 +134,7 @@ def recalibrated(start: Calibration, validation: Scored) -> Calibration:
         new = replace(new, changed=round(high, 4), unchanged=round(min(low, high), 4))
     keywords = list(new.keywords)
     for k in range(len(keywords)):
-        logits, has = validation.scores.keywords[:, k], validation.keywords[:, k]
+        logits, has = keyword_odds(validation.scores, new)[:, k], validation.keywords[:, k]
         innocent = logits[validation.complete & ~has]
         if has.sum() >= FEWEST_POSITIVES and len(innocent):
             floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
@@ -158,7 +161,7 @@ def figures(scored: Scored, calibration: Calibration) -> Figures:
     vectors, answers = part.vectors, answer_scores(part, calibration)
     right = (answers >= calibration.changed) == changed
     both = bool(changed.any() and not changed.all())
-    said = logistic(scored.scores.keywords) >= np.array(calibration.keywords)
+    said = logistic(keyword_odds(scored.scores, calibration)) >= np.array(calibration.keywords)
     hits = said & scored.keywords
     named, complete = scored.named, scored.complete
     domain = scored.scores.domain.max(1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from marks import MARK
+from marks import MARK, label_of, painted
 from small_data import make_training_data
 
-from rsccli.datasets.backgrounds import Label, Sources, read_sources
+from rsccli.datasets.backgrounds import Mark, Sources, read_sources
 from rsccli.datasets.naip import Place, read_places
 
 
@@ -25,12 +24,8 @@ def sources(little_data: Path) -> Sources:
 
 @pytest.fixture(scope="session")
 def marked(sources: Sources) -> Sources:
-    """One place alone, in which a person saw a new building (``MARK``) and nothing else."""
-    place = sources.places[0]
-    first, second = place.chips
-    label = Label("changed", ("new building",), (MARK,), "A hall has been built in the middle.")
-    labels = {f"{place.name}:{first.year}-{second.year}": label}
-    return replace(sources, places=(place,), labels=labels, marked=((place, first, second),))
+    """One place alone, in which a person marked a new building (``MARK``) and nothing else."""
+    return painted(sources, label_of(Mark("new building", MARK, True)))
 
 
 @pytest.fixture(scope="session")

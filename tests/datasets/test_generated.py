@@ -8,10 +8,11 @@ from dataclasses import fields, replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from marks import HIGH, MARK, WIDE, label_of, painted
 from small_stage import make_stage, suburb
 
-from rsccli.datasets import buildings, facilities, ground, plants, water
-from rsccli.datasets.backgrounds import Sources
+from rsccli.datasets import buildings, facilities, generated, ground, nuisance, plants, water
+from rsccli.datasets.backgrounds import Background, Label, Mark, Sources, background
 from rsccli.datasets.canvas import F32, Rendered
 from rsccli.datasets.generated import (
     COARSE_FROM_M,
@@ -33,6 +34,7 @@ from rsccli.models.small.facts import (
     UNCHANGED,
     Facts,
     Finding,
+    count_index,
     mask_facts,
 )
 from rsccli.models.small.grammar import named_keywords
@@ -48,9 +50,22 @@ def pairs(sources: Sources) -> list[GeneratedPair]:
     return [generate(sources, 5, index) for index in range(NUMBER)]
 
 
+def with_backgrounds(sources: Sources, seed: int, number: int) -> list[tuple[Background, GeneratedPair]]:
+    """Generated pairs, each with what it is drawn over."""
+    backs = (background(sources, np.random.default_rng([seed, index, 128]), 128) for index in range(number))
+    return [(back, generate(sources, seed, index)) for index, back in enumerate(backs)]
+
+
 @pytest.fixture(scope="module")
-def marked_pairs(marked: Sources) -> list[GeneratedPair]:
-    return [generate(replace(marked, prairie=()), 3, index) for index in range(50)]
+def marked_pairs(marked: Sources) -> list[tuple[Background, GeneratedPair]]:
+    return with_backgrounds(marked, 3, 120)
+
+
+@pytest.fixture
+def nothing_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real changes are left alone."""
+    monkeypatch.setattr(generated, "CHANGED_SHARE", 0.0)
+    monkeypatch.setattr(generated, "OVER_REAL_SHARE", 0.0)
 
 
 def hidden(pair: GeneratedPair) -> Bool:
@@ -61,7 +76,7 @@ def named(indices: tuple[int, ...]) -> set[str]:
     return {KEYWORDS[index] for index in indices}
 
 
-def made(*, keyword: str = "new trees", known: bool = True) -> GeneratedPair:
+def made(*, keyword: str = "new trees", known: bool = True, unasked: tuple[str, ...] = ()) -> GeneratedPair:
     """A pair by hand: one corner changed, another hidden, a third doubtful, each also readable from the pixels."""
     pre = np.arange(3 * SIDE * SIDE, dtype=np.uint32).reshape(3, SIDE, SIDE).astype(np.uint8)
     mask, valid, doubtful = (np.zeros((SIDE, SIDE), bool) for _ in range(3))
@@ -73,9 +88,10 @@ def made(*, keyword: str = "new trees", known: bool = True) -> GeneratedPair:
     layers = mask.astype(np.uint8) * np.uint8(index + 1)
     facts = Facts(CHANGED, (Finding(index),))
     keywords = (index,) if known else None
-    return GeneratedPair(
+    pair = GeneratedPair(
         pre, post, 0.6, ~valid, cloud, mask, ~doubtful, layers, True, keywords, facts, "text", "demo_1:2016-2018"
     )
+    return replace(pair, unasked=tuple(sorted(map(KEYWORDS.index, unasked))))
 
 
 def test_the_same_call_gives_the_same_pair_and_another_another(sources: Sources):
@@ -104,7 +120,7 @@ def test_unchanged_pairs_have_no_mask_and_no_keyword(pairs: list[GeneratedPair])
     for pair in unchanged:
         assert not pair.mask.any() and not pair.layers.any()
         assert pair.keywords == () and pair.facts == Facts(UNCHANGED)
-        assert pair.known.all()
+        assert pair.known.all() and pair.unasked == ()
         assert not named_keywords(pair.caption)
 
 
@@ -116,6 +132,7 @@ def test_flag_layers_facts_and_caption_agree(pairs: list[GeneratedPair]):
         assert (pair.facts.status == CHANGED) == pair.mask.any()
         if pair.keywords is not None:
             assert named(pair.keywords) == present
+            assert not named(pair.keywords) & named(pair.unasked)
         assert named(pair.facts.keywords) <= present
         assert len(pair.facts.findings) == min(MAX_KEYWORDS, len(present))
         assert named_keywords(pair.caption) == named(pair.facts.keywords)
@@ -148,7 +165,27 @@ def test_cloud_and_missing_data_hide_what_changed(pairs: list[GeneratedPair]):
 def test_what_is_drawn_and_then_all_but_hidden_is_neither_a_change_nor_none(sources: Sources):
     drawn = (generate(sources, 9, index, SIDE) for index in range(400))
     unknown = next(pair for pair in drawn if pair.changed is None)
-    assert unknown.keywords is None and not unknown.mask.any() and unknown.facts.status == UNCHANGED
+    assert unknown.keywords == () and not unknown.mask.any() and unknown.facts.status == UNCHANGED
+    # It alone may be there or not; the others are not.
+    assert len(unknown.unasked) == 1
+
+
+def test_a_marked_change_that_cloud_all_but_hides_is_not_asked_for(
+    marked: Sources, nothing_drawn: None, monkeypatch: pytest.MonkeyPatch
+):
+    clear, hid = with_backgrounds(marked, 3, 12), 0
+
+    def overcast(image: F32, *args: object, **options: object) -> nuisance.Recorded:
+        return nuisance.Recorded(image.astype(np.uint8), np.ones(image.shape[:2], bool))
+
+    monkeypatch.setattr(nuisance, "one_date", overcast)
+    for back, pair in with_backgrounds(marked, 3, 12):
+        assert not pair.mask.any() and pair.keywords == ()
+        assert named(pair.unasked) == {*back.real, *(back.doubts or ())}
+        assert pair.changed is (False if back.doubtful is None else None)
+        hid += bool(back.real)
+    assert hid >= 5
+    assert any(pair.changed for _, pair in clear)
 
 
 def test_both_answers_and_most_kinds_come_up(pairs: list[GeneratedPair]):
@@ -169,26 +206,81 @@ def test_masked_ground_differs_more_than_the_rest(pairs: list[GeneratedPair]):
     assert np.mean(inside) > 1.3 * np.mean(outside)
 
 
-def test_where_a_person_marked_change_no_negative_is_asked(marked_pairs: list[GeneratedPair]):
-    building = KEYWORDS.index("new building")
-    doubtful = [pair for pair in marked_pairs if not pair.known.all()]
-    real = 0
-    for pair in doubtful:
-        assert pair.changed is not False
-        assert not (pair.mask & ~pair.known).any()
-        if pair.mask.any() or pair.keywords is None:
-            # Nobody knows whether what is drawn is alone there.
-            assert pair.keywords is None
+def test_a_real_change_is_masked_named_and_counted(sources: Sources, nothing_drawn: None):
+    houses = painted(sources, label_of(Mark("new house", WIDE, True), Mark("new house", HIGH, True)))
+    house, counts = KEYWORDS.index("new house"), set()
+    for back, pair in with_backgrounds(houses, 3, 60):
+        mask = back.real.get("new house", np.zeros_like(pair.mask)) & ~hidden(pair)
+        if mask.mean() < SMALLEST_FRACTION:
             continue
-        real += 1
-        # The outline is not known, so nothing is asked of the marked ground, and the rest did not change.
-        assert pair.changed is True and pair.keywords == (building,)
-        assert pair.facts.status == CHANGED and pair.facts.keywords == (building,)
-        assert named_keywords(pair.caption) == {"new building"}
-        rows = (pair.known.shape[0] // MASK_STRIDE, MASK_STRIDE) * 2
-        cells, data = (mask.reshape(rows).mean((1, 3)) >= 0.5 for mask in (~pair.known & pair.valid, pair.valid))
-        assert (pair.facts.findings[0].extent, pair.facts.findings[0].place) == mask_facts(cells, data)
-    assert 8 < real < len(doubtful) and len(doubtful) < len(marked_pairs)
+        assert pair.changed is True and pair.keywords == (house,) and pair.unasked == ()
+        assert np.array_equal(pair.mask, mask) and np.array_equal(pair.layers == house + 1, mask)
+        # The margin around it is doubtful, the rest known.
+        assert back.doubtful is not None and np.array_equal(pair.known, ~back.doubtful | mask)
+        assert not pair.known.all()
+        assert pair.facts.findings[0].count == count_index(back.counts["new house"])
+        assert named_keywords(pair.caption) == {"new house"}
+        counts.add(back.counts["new house"])
+    assert counts == {1, 2}
+
+
+def test_over_real_change_little_is_drawn(marked_pairs: list[tuple[Background, GeneratedPair]]):
+    real = [pair for back, pair in marked_pairs if back.real]
+    others = [pair for back, pair in marked_pairs if not back.real]
+    more = sum(named(pair.keywords or ()) - {"new building"} != set() for pair in real)
+    assert 0 < more < 0.35 * len(real) and len(real) > 50
+    assert sum(pair.changed is True for pair in others) > 0.35 * len(others) and len(others) > 15
+
+
+def test_where_a_person_marked_change_no_negative_is_asked(marked_pairs: list[tuple[Background, GeneratedPair]]):
+    building, positives = KEYWORDS.index("new building"), 0
+    for back, pair in marked_pairs:
+        assert not (pair.mask & ~pair.known).any()
+        if back.doubtful is None:
+            continue
+        assert pair.changed is not False and pair.keywords is not None
+        assert np.array_equal(pair.known, ~back.doubtful | pair.mask)
+        if building in pair.keywords:
+            positives += 1
+        elif building not in pair.unasked:
+            # All of it that is in the crop lies under what was drawn.
+            assert back.doubts == ()
+            assert not any((mask & ~hidden(pair) & ~pair.mask).any() for mask in back.real.values())
+    assert positives > 40
+
+
+def test_what_doubtful_ground_may_have_is_not_asked(sources: Sources, nothing_drawn: None):
+    minor = painted(sources, label_of(Mark("new road", WIDE, False), Mark("", HIGH, False)))
+    seen: Counter[tuple[int, ...]] = Counter()
+    for back, pair in with_backgrounds(minor, 3, 60):
+        assert pair.keywords == () and pair.facts == Facts(UNCHANGED) and not pair.mask.any()
+        assert named(pair.unasked) == set(back.doubts or ())
+        # Ground that changed in a way no keyword names is doubtful too.
+        assert pair.changed is (False if back.doubtful is None else None)
+        assert pair.known.all() == (back.doubtful is None)
+        seen[pair.unasked] += back.doubtful is not None
+    assert seen[()] > 3 and seen[KEYWORDS.index("new road"),] > 10
+
+
+def test_a_real_change_beside_a_doubtful_one_is_still_a_change(sources: Sources, nothing_drawn: None):
+    both = painted(
+        sources,
+        label_of(Mark("new building", WIDE, True), Mark("new road", HIGH, False), Mark("new building", MARK, False)),
+    )
+    building, road = KEYWORDS.index("new building"), KEYWORDS.index("new road")
+    checked = 0
+    for back, pair in with_backgrounds(both, 3, 60):
+        if back.real and set(back.doubts or ()) == {"new road", "new building"} and pair.mask.any():
+            assert pair.changed is True and pair.keywords == (building,) and pair.unasked == (road,)
+            checked += 1
+    assert checked > 10
+
+
+def test_boxes_of_any_keyword_leave_no_keyword_known(sources: Sources, nothing_drawn: None):
+    boxes = painted(sources, Label("changed", ("new building", "tree loss"), (WIDE, HIGH)))
+    pairs = [pair for back, pair in with_backgrounds(boxes, 3, 40) if back.doubtful is not None]
+    assert len(pairs) > 15
+    assert all(pair.keywords is None and pair.changed is None and not pair.known.all() for pair in pairs)
 
 
 def test_no_table_hides_a_kind_of_another():
@@ -272,6 +364,18 @@ def test_reversing_swaps_dates_clouds_and_keywords():
     assert set(back.layers[pair.mask].tolist()) == {KEYWORDS.index("tree loss") + 1}
     assert not back.layers[~pair.mask].any()
     assert np.array_equal(back.mask, pair.mask) and np.array_equal(back.known, pair.known)
+
+
+def test_what_nobody_knows_stays_unknown_backwards():
+    back = reversed_in_time(made(keyword="new trees", unasked=("new road", "solar panels", "flood")))
+    assert back is not None
+    # Solar panels have no name backwards, so of them nothing is left to ask.
+    assert named(back.unasked) == {"road removed", "water loss"} and named(back.keywords or ()) == {"tree loss"}
+    # A house and a building are one thing when they go, and that is known.
+    back = reversed_in_time(made(keyword="new house", unasked=("new building", "new trees")))
+    assert back is not None and named(back.keywords or ()) == {"building removed"}
+    assert named(back.unasked) == {"tree loss"}
+    assert reversed_in_time(made(unasked=("mud",))) is not None
 
 
 def test_a_pair_that_cannot_be_reversed_is_not():

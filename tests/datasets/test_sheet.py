@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from marks import COLOURS, MARK, label_of, painted
 
 from rsccli.datasets import sheet
-from rsccli.datasets.backgrounds import Sources
+from rsccli.datasets.backgrounds import Mark, Sources
 from rsccli.errors import OutputError
 from rsccli.models.small.facts import KEYWORDS
 
@@ -40,6 +41,16 @@ def test_a_real_cell_is_two_dates_of_one_place(sources: Sources) -> None:
     assert cell.source.endswith(" m")
     assert not np.array_equal(cell.pre, cell.post)
     assert not cell.layers.any()
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_no_real_cell_shows_a_mark(sources: Sources, main: bool) -> None:
+    everywhere = painted(sources, label_of(Mark("new building", (0.0, 0.0, 256.0, 256.0), main)))
+    assert sheet.real_cell(everywhere, np.random.default_rng(0), SIDE) == []
+    somewhere = painted(sources, label_of(Mark("new building", MARK, main)))
+    cells = [cell for seed in range(8) for cell in sheet.real_cell(somewhere, np.random.default_rng(seed), SIDE)]
+    assert len(cells) >= 4
+    assert not any((np.abs(np.moveaxis(cell.post, 0, 2) - np.array(COLOURS[0])) < 60).all(2).any() for cell in cells)
 
 
 def test_the_mask_is_coloured_by_keyword() -> None:

@@ -102,6 +102,8 @@ def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str
         ("calibration.bias", "0"),
         ("calibration.vectors", "0"),
         ("calibration.vectors", float("nan")),
+        ("calibration.size", "0"),
+        ("calibration.size", float("inf")),
         ("thresholds.domain", -1.0),
         ("thresholds.domain", [1.0]),
         ("input.window", 0),
@@ -146,13 +148,13 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     del document["input"]["gsd_m"]
     document["unchanged_text"] = "Nothing changed."
     document["input"]["window"] = 96
-    document["calibration"]["vectors"] = -0.5
+    document["calibration"]["vectors"], document["calibration"]["size"] = -0.5, -1.5
     document["thresholds"]["domain"] = 1.25
     document["words"] = "grammar"
     manifest = parse_manifest(json.dumps(document), PATH)
     assert manifest.input.gsd_m is None
     assert manifest.unchanged_text == "Nothing changed."
-    assert manifest.input.window == 96 and manifest.calibration.vectors == -0.5
+    assert manifest.input.window == 96 and (manifest.calibration.vectors, manifest.calibration.size) == (-0.5, -1.5)
     assert manifest.thresholds.domain == 1.25 and manifest.words == "grammar"
 
 
@@ -162,13 +164,16 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
     del good["input"]["window"]
     manifest = parse_manifest(json.dumps(good), PATH)
     assert manifest.input.window is None and manifest.thresholds.domain is None
-    assert manifest.calibration.vectors == 0.0 and manifest.words == "decoder"
+    assert manifest.calibration.vectors == manifest.calibration.size == 0.0 and manifest.words == "decoder"
     document = copy.deepcopy(good)
+    document["calibration"]["size"] = None
     document["thresholds"]["domain"] = document["input"]["window"] = document["words"] = None
     assert parse_manifest(json.dumps(document), PATH) == manifest
 
 
-OPTIONAL = ("unchanged_text", "words", "input.gsd_m", "input.window", "calibration.vectors", "thresholds.domain")
+OPTIONAL = (
+    "unchanged_text words input.gsd_m input.window calibration.vectors calibration.size thresholds.domain".split()
+)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

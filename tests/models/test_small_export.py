@@ -35,7 +35,7 @@ def checkpoint() -> Checkpoint:
     torch.manual_seed(0)
     tokenizer = captioner_tokenizer()
     model = SmallCaptioner(SmallConfig(vocab=tokenizer.get_vocab_size())).eval()
-    calibration = Calibration(0.7, -0.2, 0.55, 0.4, (0.3,) * len(KEYWORDS), 0.45, vectors=0.1, domain=2.5)
+    calibration = Calibration(0.7, -0.2, 0.55, 0.4, (0.3,) * len(KEYWORDS), 0.45, vectors=0.1, domain=2.5, size=-0.3)
     # Without statistics of a training the distance from it would be 0 whatever the pixels.
     model.encoder.domain_white.copy_(torch.eye(model.config.domain_width))
     return Checkpoint(model, tokenizer, calibration, "ab" * 32, "nothing: random weights for a test", "grammar")
@@ -58,7 +58,7 @@ def test_the_manifest_holds_hashes_thresholds_and_parity(bundle: Path, checkpoin
         content = (bundle / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert set(manifest["files"]) == {"encoder.onnx", "embed.onnx", "decoder.onnx", "tokenizer.json", WEIGHTS}
-    assert manifest["calibration"] == {"scale": 0.7, "bias": -0.2, "vectors": 0.1}
+    assert manifest["calibration"] == {"scale": 0.7, "bias": -0.2, "vectors": 0.1, "size": -0.3}
     assert manifest["thresholds"] == {
         "changed": 0.55,
         "unchanged": 0.4,
@@ -74,6 +74,8 @@ def test_the_manifest_holds_hashes_thresholds_and_parity(bundle: Path, checkpoin
 def test_the_runtime_opens_it(bundle: Path):
     manifest = open_bundle(bundle).manifest
     assert manifest.keywords == KEYWORDS
+    scores = manifest.calibration
+    assert (scores.scale, scores.bias, scores.vectors, scores.size) == (0.7, -0.2, 0.1, -0.3)
     assert (manifest.words, manifest.input.window, manifest.thresholds.domain) == ("grammar", 256, 2.5)
     assert manifest.input.window is not None and 1.5 * manifest.input.window <= manifest.input.max_side
 

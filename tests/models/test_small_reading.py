@@ -13,7 +13,7 @@ from tiny_bundle import manifest_of
 
 from rsccli.models.manifest import Calibration, Manifest, Thresholds, parse_manifest
 from rsccli.models.small.facts import CHANGED, COUNTS, KEYWORDS, PLACES, UNCHANGED, UNSURE
-from rsccli.models.small.reading import Reading, Window, log_odds, read_windows, sigmoid, tile_logit
+from rsccli.models.small.reading import Reading, Window, log_odds, octaves, read_windows, sigmoid, tile_logit
 
 LOW = -9.0
 
@@ -70,6 +70,30 @@ def test_log_odds_and_sigmoid_undo_each_other_and_stay_finite() -> None:
 def test_the_score_is_calibrated_with_the_change_vector(manifest: Manifest) -> None:
     fitted = replace(manifest, calibration=Calibration(2.0, -0.5, 3.0))
     assert tile_logit([window(0.7, vectors=0.2)], fitted) == pytest.approx(2.0 * 0.7 + 3.0 * 0.2 - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "doublings"),
+    [(128, 128, 0.0), (256, 256, 1.0), (64, 64, -1.0), (256, 64, 0.0), (128, 256, 0.5)],
+)
+def test_octaves_are_doublings_of_the_side(height: int, width: int, doublings: float) -> None:
+    assert octaves(height * width) == pytest.approx(doublings)
+
+
+def test_the_size_of_a_window_is_weighed(manifest: Manifest) -> None:
+    fitted = replace(manifest, calibration=Calibration(2.0, -0.5, size=-1.5))
+    for side, doublings in ((128, 0.0), (256, 1.0), (64, -1.0)):
+        assert tile_logit([window(0.7, side=side)], fitted) == pytest.approx(2.0 * 0.7 - 1.5 * doublings - 0.5)
+    strip = window(0.7, height=256, width=128)
+    assert tile_logit([strip], fitted) == pytest.approx(2.0 * 0.7 - 1.5 * 0.5 - 0.5)
+    assert read(fitted, window(0.7, side=256), shape=(256, 256)).score == pytest.approx(sigmoid(1.4 - 1.5 - 0.5))
+
+
+def test_each_window_of_a_tile_counts_by_its_own_size(manifest: Manifest) -> None:
+    """The smaller one shows less, but more than its size lets expect."""
+    fitted = replace(manifest, calibration=Calibration(1.0, 0.0, size=-2.0))
+    windows = [window(2.0, side=128), window(1.0, side=64)]
+    assert tile_logit(windows, fitted) == pytest.approx(1.0 + 2.0 - np.log(2))
 
 
 def test_more_windows_must_show_more(manifest: Manifest) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from rsccli.datasets.backgrounds import Label, Sources
+from rsccli.datasets.backgrounds import Label, Mark, Sources
 from rsccli.datasets.generated import GeneratedPair, generate
 from rsccli.models.small.facts import CHANGED, KEYWORDS, PROMPT_TOKENS, UNCHANGED, Facts, Finding
 from rsccli.models.small.tokenizer import captioner_tokenizer
+from rsccli.training import batches as making
 from rsccli.training.batches import (
     NO_CLASS,
     SIDES,
@@ -102,6 +103,15 @@ def test_each_pair_is_shown_twice_and_backwards_where_it_can_be(sources: Sources
     assert torch.equal(torch.isnan(batch.change[0]), torch.isnan(batch.change[1]))
 
 
+def test_the_second_showing_leaves_unasked_what_the_first_does(little_data: Path, monkeypatch: pytest.MonkeyPatch):
+    trees, loss = KEYWORDS.index("new trees"), KEYWORDS.index("tree loss")
+    monkeypatch.setattr(making, "generate", lambda *_: made(unasked=(trees,)))
+    batch = GeneratedDataset(little_data, 3, 2)[0]
+    removed = KEYWORDS.index("road removed")
+    assert batch.keywords.isnan().nonzero().tolist() == [[0, trees], [1, loss]]
+    assert (batch.keywords == 1).nonzero().tolist() == [[0, KEYWORDS.index("new road")], [1, removed]]
+
+
 def test_masks_become_shares_of_cells_and_classes_are_those_of_the_layers():
     batch = collate([made()])
     road = KEYWORDS.index("new road")
@@ -117,6 +127,16 @@ def test_what_nobody_knows_is_nan_and_never_no():
     assert batch.keywords[0].isnan().all() and (batch.keywords[1] == 0).all()
 
 
+def test_keywords_that_are_not_asked_are_nan_and_named_ones_stay():
+    road, trees, flood = (KEYWORDS.index(name) for name in ("new road", "new trees", "flood"))
+    batch = collate([made(unasked=(trees, flood)), made(unasked=(road,)), made(keywords=(), changed=None)])
+    assert batch.keywords[0].isnan().nonzero().flatten().tolist() == sorted((trees, flood))
+    assert (batch.keywords[:2, road] == 1).all() and batch.keywords[0].nansum() == 1
+    # What is named is there, whatever else is doubtful.
+    assert not batch.keywords[1].isnan().any() and batch.keywords[1].sum() == 1
+    assert batch.change[:2].tolist() == [1, 1] and batch.change[2].isnan() and (batch.keywords[2] == 0).all()
+
+
 def test_missing_ground_is_zero_in_pixels_and_unknown_in_the_mask():
     valid, cloud = np.ones((SIDE, SIDE), bool), np.zeros((2, SIDE, SIDE), bool)
     valid[:, 48:] = False
@@ -127,13 +147,16 @@ def test_missing_ground_is_zero_in_pixels_and_unknown_in_the_mask():
     assert batch.cloud[0, 1, 0].min() == 1 and batch.cloud[0, 1, 1:].max() == 0 and batch.cloud[0, 0].max() == 0
 
 
-def test_marked_ground_is_never_asked_to_be_unchanged(sources: Sources):
-    place = sources.places[0]
-    label = Label("changed", ("new building",), ((60.0, 60.0, 190.0, 190.0),))
+@pytest.mark.parametrize("main", [True, False, None])
+def test_marked_ground_is_never_asked_to_be_unchanged(sources: Sources, main: bool | None):
+    place, box = sources.places[0], (60.0, 60.0, 190.0, 190.0)
+    building = KEYWORDS.index("new building")
+    marks = None if main is None else (Mark("new building", box, main),)
+    label = Label("changed", ("new building",), (box,), marks=marks)
     marked = replace(sources, places=(place,), prairie=(), labels={f"{place.name}:2016-2018": label}, real_share=0.0)
-    pairs = [generate(marked, 1, index, SIDE) for index in range(24)]
+    pairs = [generate(marked, 1, index, SIDE) for index in range(40)]
     batch = collate(pairs)
-    asked = 0
+    asked, positives, unknown = 0, 0, 0
     for row, pair in enumerate(pairs):
         doubtful = torch.from_numpy(~pair.known & pair.valid)
         if not doubtful.any():
@@ -142,7 +165,13 @@ def test_marked_ground_is_never_asked_to_be_unchanged(sources: Sources):
         inside = torch.nn.functional.avg_pool2d(doubtful[None, None].float(), 4)[0, 0] == 1
         asked += int(inside.sum())
         assert batch.known[row, 0][inside].sum() == 0
-    assert asked > 100
+        positives += int(batch.keywords[row, building] == 1)
+        unknown += int(batch.keywords[row, building].isnan())
+    if main:
+        # Nothing is asked of its edge alone.
+        assert positives > 12
+    else:
+        assert asked > 100 and unknown > 12
 
 
 def test_sentences_are_framed_and_padded():

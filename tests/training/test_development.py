@@ -93,14 +93,19 @@ def test_generated_pairs_of_a_split_lie_on_its_places_and_are_changed(little_dat
 def test_figures_are_shares_and_scores_come_for_every_pair(little_run: TrainSpec, sources: Sources):
     whole, quarters = labelled(sources, Label("changed", ("new house",), (INSIDE,)))
     generated = read_held_out(little_run.data, "development", 3).generated
-    held_out = HeldOut((*whole, replace(whole[0], changed=False, keywords=())), tuple(quarters), generated)
+    back = replace(whole[0], pre=whole[0].post, post=whole[0].pre, changed=False, keywords=())
+    held_out = HeldOut((*whole, back), tuple(quarters), generated)
     measured = measure(model_of(load_state(best_checkpoint(little_run.output))), held_out)
     assert measured.whole.change.shape == (2,) and measured.quarters.change.shape == (4,)
     assert measured.generated.keywords.shape == (3, len(KEYWORDS))
     assert [mask.shape for mask in measured.whole.mask] == [(64, 64)] * 2
     assert measured.whole.domain.shape == (2, 2) and measured.whole.looks.shape[:2] == (2, 2)
-    # The same pixels under two answers: nothing can tell them apart.
-    assert measured.figures.auc_whole == 0.5
+    # The second chip is the first one with its dates exchanged.
+    for given, turned in ((measured.whole, measured.swapped), (measured.swapped, measured.whole)):
+        assert np.allclose(given.looks[0], turned.looks[1], atol=1e-4)
+        assert not np.allclose(given.looks[0], turned.looks[0], atol=1e-3)
+        assert np.allclose(given.keywords, turned.keywords[::-1], atol=1e-4)
+    assert measured.figures.auc_whole == auc(measured.whole.change[:1], measured.whole.change[1:])
     assert all(0 <= value <= 1 for value in measured.figures.as_dict().values() if not np.isnan(value))
 
 
@@ -109,10 +114,23 @@ def test_pairs_of_different_sizes_are_scored_as_when_alone(little_run: TrainSpec
     whole, quarters = labelled(sources, Label("unchanged"))
     pixels = [(pair.pre, pair.post, pair.gsd_m) for pair in (quarters[0], whole[0], quarters[1])]
     together = score(model, pixels)
+    # Quarters have 128 pixels, whole chips 256.
+    assert together.octaves.tolist() == [0.0, 1.0, 0.0]
     for row, pair in enumerate(pixels):
         alone = score(model, [pair])
         assert together.change[row] == pytest.approx(alone.change[0], abs=1e-4)
         assert np.allclose(together.mask[row], alone.mask[0], atol=1e-3)
+
+
+def test_some_pairs_keep_all_of_their_scores():
+    count = np.arange(3.0)
+    keywords, domain = count[:, None] + np.zeros(len(KEYWORDS)), count[:, None] + np.zeros(2)
+    masks = [np.full((side, side), side, np.float32) for side in (16, 32, 64)]
+    looks = (count[:, None, None] + np.zeros((2, 5))).astype(np.float32)
+    some = ScoredPairs(count, count + 10, keywords, domain, masks, looks).some(np.array([True, False, True]))
+    assert (some.change.tolist(), some.vectors.tolist()) == ([0, 2], [10, 12])
+    assert some.keywords[:, 0].tolist() == some.domain[:, 0].tolist() == some.looks[:, 0, 0].tolist() == [0, 2]
+    assert [mask.shape for mask in some.mask] == [(16, 16), (64, 64)] and some.octaves.tolist() == [-1.0, 1.0]
 
 
 def test_the_choice_rises_with_every_figure():

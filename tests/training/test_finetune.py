@@ -14,10 +14,13 @@ import pytest
 import torch
 
 from rsccli.errors import InputError, JournalMismatchError
+from rsccli.models.small.export import Calibration
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.models.small.network import SmallCaptioner, SmallConfig
 from rsccli.models.small.tokenizer import captioner_tokenizer
+from rsccli.training.development import ScoredPairs
 from rsccli.training.finetune import ADAPTED, Finetuner, FinetuneSpec, finetune
+from rsccli.training.gain import Scored, figures, recalibrated, shipped_calibration
 from rsccli.training.loop import LOG, load_state, save_state
 from rsccli.training.records import PairRecord, read_records
 from rsccli.training.sides import Sides, split_pairs
@@ -211,6 +214,43 @@ def test_the_bundle_can_be_written_and_started_from(pairs: Path, spec: FinetuneS
     second = replace(spec, start=spec.output / "bundle", output=tmp_path / "second", epochs=1)
     notes = finetune(read_records(pairs), second, bundle=False, say=_quiet).notes
     assert not any("no thresholds of its own" in note for note in notes)
+
+
+def test_the_shipped_weight_of_the_size_is_read_and_older_bundles_have_none(tmp_path: Path):
+    limits = {"changed": 0.6, "unchanged": 0.2, "keywords": [0.5] * len(KEYWORDS), "mask": 0.4, "domain": 2.0}
+    scores = {"scale": 2.0, "bias": -0.5, "vectors": 0.1}
+    for more, size in (({"size": -0.7}, -0.7), ({}, 0.0)):
+        (tmp_path / "rsccli.json").write_text(json.dumps({"calibration": scores | more, "thresholds": limits}))
+        shipped = shipped_calibration(tmp_path / "weights.pt")
+        assert shipped == Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * len(KEYWORDS), 0.4, 0.1, 2.0, size)
+
+
+def _scored(changed: np.ndarray, large: np.ndarray, seed: int = 0) -> Scored:
+    """Views of 128 and 256 pixels; the large ones score higher by 5, changed or not."""
+    count = len(changed)
+    change = np.random.default_rng(seed).normal(0, 0.5, count) + 3.0 * (changed == 1) + 5.0 * large
+    masks = [np.zeros((64, 64) if each else (32, 32), np.float32) for each in large]
+    keywords, looks = np.zeros((count, len(KEYWORDS))), np.zeros((count, 2, 1), np.float32)
+    scores = ScoredPairs(change, np.zeros(count), keywords, np.ones((count, 2)), masks, looks)
+    nobody = np.zeros(count, bool)
+    return Scored(scores, changed, keywords > 0, nobody, nobody, (None,) * count)
+
+
+def test_views_of_a_size_that_scores_higher_are_told_apart_like_the_others():
+    number = np.arange(400)
+    # Of every fourth view nobody knows.
+    changed = np.where(number % 4 == 0, np.nan, number % 4 == 1)
+    fitted = recalibrated(Calibration(), _scored(changed, number % 8 < 4))
+    assert fitted.size < -1.0
+    gain = figures(_scored(changed, number % 8 < 4, seed=1), fitted)
+    assert gain.accuracy is not None and gain.accuracy > 0.95 and gain.auc is not None and gain.auc > 0.98
+    without = figures(_scored(changed, number % 8 < 4, seed=1), replace(fitted, size=0.0))
+    assert without.auc is not None and without.auc < 0.9
+
+
+def test_the_weight_of_the_size_stays_where_one_class_is_missing():
+    start = Calibration(scale=2.0, size=-0.7)
+    assert recalibrated(start, _scored(np.ones(40), np.arange(40) < 20)) == start
 
 
 def test_polygons_land_in_the_mask_and_follow_turns(pairs: Path):

@@ -40,6 +40,8 @@ class Calibration:
         scale, bias, vectors, size: of the score, see `rsccli.models.manifest.Calibration`.
         changed: at or above this score a pair is changed.
         unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
+        keyword_scale, keyword_bias: make that probability. guess: what the strongest keyword of a changed pair needs
+        where none reaches its own; None: it stays unnamed.
         mask: probability at or above which a cell of the mask is changed.
         domain: squared distance from the training data above which a date is foreign; None: never.
     """
@@ -53,6 +55,9 @@ class Calibration:
     vectors: float = 0.0
     domain: float | None = None
     size: float = 0.0
+    keyword_scale: tuple[float, ...] = (1.0,) * len(KEYWORDS)
+    keyword_bias: tuple[float, ...] = (0.0,) * len(KEYWORDS)
+    guess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -242,13 +247,18 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             "vocab": config.vocab,
         },
         "keywords": list(KEYWORDS),
-        "calibration": {name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size")},
+        "calibration": {
+            **{name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size")},
+            "keyword_scale": list(calibration.keyword_scale),
+            "keyword_bias": list(calibration.keyword_bias),
+        },
         "thresholds": {
             "changed": calibration.changed,
             "unchanged": calibration.unchanged,
             "keywords": list(calibration.keywords),
             "mask": calibration.mask,
             "domain": calibration.domain,
+            "guess": calibration.guess,
         },
         "unchanged_text": UNCHANGED_TEXT,
         "words": checkpoint.words,

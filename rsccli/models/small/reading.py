@@ -132,7 +132,7 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
     if not sure:
         reason = f"change score {score:.2f} lies between {limits.unchanged:.2f} and {limits.changed:.2f}"
     changed, became, seen = _cells(windows, valid.shape, limits.mask)
-    names = _keywords(windows, manifest)
+    names = _keywords(windows, manifest, sure)
     findings = _findings(names, changed, became, seen)
     facts = Facts(CHANGED if sure else UNSURE, findings)
     keywords = tuple(KEYWORDS[index] for index in facts.keywords)
@@ -196,19 +196,25 @@ def _pixels(windows: Sequence[Window], valid: Bool, threshold: float) -> Bool:
     return mask & valid
 
 
-def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
-    """Keywords above their thresholds, by how far they are above; of two that deny each other the stronger."""
-    limits = np.array([log_odds(limit) for limit in manifest.thresholds.keywords])
+def _keywords(windows: Sequence[Window], manifest: Manifest, sure: bool) -> list[int]:
+    """Keywords that reach their thresholds, the most probable first; of two that deny each other the first.
+
+    A change that is sure but reaches none is called by the most probable keyword, where that is likely enough.
+    """
+    fit, limits = manifest.calibration, manifest.thresholds
     logits = np.max([window.keywords for window in windows], axis=0).astype(np.float64)
-    margin = logits - np.log(len(windows)) - limits
+    if fit.keyword_scale:
+        logits = np.array(fit.keyword_scale) * logits + np.array(fit.keyword_bias)
+    odds = logits - np.log(len(windows))
+    reached = odds >= np.array([log_odds(limit) for limit in limits.keywords])
+    order = np.argsort(-odds, kind="stable")
     kept: list[int] = []
-    for index in np.argsort(-margin, kind="stable"):
-        if margin[index] < 0 or len(kept) == MAX_KEYWORDS:
-            break
-        if any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept):
-            continue
-        kept.append(int(index))
-    return kept
+    for index in order[reached[order]]:
+        if not any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept):
+            kept.append(int(index))
+    if not kept and sure and limits.guess is not None and odds[order[0]] >= log_odds(limits.guess):
+        kept.append(int(order[0]))
+    return kept[:MAX_KEYWORDS]
 
 
 def _findings(names: list[int], changed: Bool, became: Int, seen: Bool) -> tuple[Finding, ...]:
