@@ -20,7 +20,7 @@ import numpy as np
 
 from rsccli.datasets.canvas import F32, Rng, Textures, gather_textures, uniform
 from rsccli.datasets.naip import GSD_M as NAIP_GSD_M
-from rsccli.datasets.naip import Chip, Place, Split, read_places
+from rsccli.datasets.naip import Chip, Place, Split, read_places, split_of
 from rsccli.datasets.prairie import GSD_M as PRAIRIE_GSD_M
 from rsccli.datasets.prairie import PrairieDate, labelled_change, read_prairie
 from rsccli.models.small.facts import KEYWORDS
@@ -127,21 +127,34 @@ class Sources:
 
 
 def read_labels() -> dict[str, Label]:
-    """Every label of a NAIP pair that the package holds, by pair name (``city_number:year-year``)."""
+    """Every label of a NAIP pair that the package holds, by pair name (``city_number:year-year``).
+
+    Two looks at the imagery are put together, made apart from each other and without any answer of a captioner: one
+    of whole pairs, and one of spots. Training pairs follow the second; held-out ones are what both agree on.
+    """
+    pairs, spots = read_looks()
+    labels = dict(pairs)
+    for name, marks in spots.items():
+        city, number = name.split(":")[0].rsplit("_", 1)
+        join = _marked_label if split_of(city, int(number)) == "train" else _agreed_label
+        labels[name] = join(marks, pairs.get(name))
+    return labels
+
+
+def read_looks() -> tuple[dict[str, Label], dict[str, list[Mark]]]:
+    """Both looks by pair name: labels of whole pairs, marks of spots."""
     assets = resources.files("rsccli.datasets") / "assets"
     with (assets / "naip_labels.csv").open("r", encoding="utf-8") as lines:
-        labels = {row["pair"]: _label(row) for row in csv.DictReader(lines)}
+        pairs = {row["pair"]: _label(row) for row in csv.DictReader(lines)}
     with (assets / "naip_marks.csv").open("r", encoding="utf-8") as lines:
-        for name, marks in _marks_of_pairs(csv.DictReader(lines)).items():
-            labels[name] = _marked_label(marks, labels.get(name))
-    return labels
+        return pairs, _marks_of_pairs(csv.DictReader(lines))
 
 
 def _marks_of_pairs(rows: Iterable[dict[str, str]]) -> dict[str, list[Mark]]:
     """Marks by pair name; the pair of the first and the last date has what lasted of both steps."""
     pairs: dict[str, list[Mark]] = {}
     ends: dict[str, set[int]] = defaultdict(set)
-    lasting: dict[str, list[Mark]] = defaultdict(list)
+    lasting: dict[str, list[tuple[int, Mark]]] = defaultdict(list)
     for row in rows:
         ends[row["place"]] |= {int(row["from"]), int(row["to"])}
         step = pairs.setdefault(f"{row['place']}:{row['from']}-{row['to']}", [])
@@ -152,22 +165,56 @@ def _marks_of_pairs(rows: Iterable[dict[str, str]]) -> dict[str, list[Mark]]:
         mark = Mark(keyword, (left, top, right, bottom), row["grade"] == "main" and bool(keyword))
         step.append(mark)
         # What was undone later may still have left something behind.
-        lasting[row["place"]].append(mark if row["lasts"] == "y" else replace(mark, main=False))
+        lasts = mark if row["lasts"] == "y" else replace(mark, main=False)
+        lasting[row["place"]].append((int(row["from"]), lasts))
     for place, years in ends.items():
-        pairs.setdefault(f"{place}:{min(years)}-{max(years)}", lasting[place])
+        pairs.setdefault(f"{place}:{min(years)}-{max(years)}", _over_both_steps(lasting[place]))
     return pairs
 
 
+def _over_both_steps(marks: list[tuple[int, Mark]]) -> list[Mark]:
+    """Marks of two steps (its first year, mark) as one: what became something else in the second is main no more."""
+    kept = []
+    for year, mark in marks:
+        later = [other for step, other in marks if step > year and other.main and other.keyword != mark.keyword]
+        covered = any(_shared(mark.box, other.box) > 0.5 * _shared(mark.box, mark.box) for other in later)
+        kept.append(replace(mark, main=mark.main and not covered))
+    return kept
+
+
+def _shared(first: Box, second: Box) -> float:
+    """Pixels that two boxes share."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(0.0, width) * max(0.0, height)
+
+
 def _marked_label(marks: list[Mark], other: Label | None) -> Label:
-    """Marks of a pair as a label; ``other``: of the same pair by another look, whose boxes become doubtful ground."""
+    """Marks of a pair as a label; ``other``: of the same pair by the other look, whose boxes become doubtful ground."""
     main = [mark for mark in marks if mark.main]
     seen = "changed" if main else "minor" if marks else "unchanged"
     named = tuple(dict.fromkeys(mark.keyword for mark in main))
-    doubted: tuple[Mark, ...] = ()
-    if other is not None:
-        # Which of its keywords belongs to which box is not known: each box may be any of them.
-        doubted = tuple(Mark(name, box, False) for box in other.boxes for name in other.keywords or ("",))
-    return Label(seen, named, tuple(mark.box for mark in main), other.caption if other else "", (*marks, *doubted))
+    caption = other.caption if other else ""
+    return Label(seen, named, tuple(mark.box for mark in main), caption, (*marks, *_doubted(other)))
+
+
+def _agreed_label(marks: list[Mark], other: Label | None) -> Label:
+    """What two looks at a pair agree on: changed, or unchanged; minor where they differ or both say so."""
+    label = _marked_label(marks, other)
+    if other is None or other.seen == "unclear":
+        return replace(label, seen="unclear")
+    main = label.seen == "changed"
+    agreed = other.seen if main == (other.seen == "changed") and other.seen != "minor" else "minor"
+    # What either found worth naming was there to be seen.
+    named = () if agreed == "unchanged" else tuple(dict.fromkeys((*label.keywords, *other.keywords)))
+    return replace(label, seen=agreed, keywords=named)
+
+
+def _doubted(label: Label | None) -> tuple[Mark, ...]:
+    """Boxes of a label without marks: which of its keywords belongs to which is not known, so each may be any."""
+    if label is None:
+        return ()
+    return tuple(Mark(name, box, False) for box in label.boxes for name in label.keywords or ("",))
 
 
 def _label(row: dict[str, str]) -> Label:
@@ -261,7 +308,7 @@ def _naip_background(
         for x0, y0, x1, y1 in boxes:
             rows = slice(max(0, round(y0) - margin), round(y1) + margin)
             inside[rows, max(0, round(x0) - margin) : round(x1) + margin] = 1
-        resized: Bool = cv2.resize(turned(inside), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+        resized: Bool = cv2.resize(turned(inside), (side, side), interpolation=cv2.INTER_NEAREST_EXACT) > 0
         return resized
 
     points = (second.trees + mirrored - np.array([left, top])) * (side / crop)
@@ -281,7 +328,8 @@ def _naip_background(
             doubtful, doubts = cut_boxes(every, MARK_MARGIN_PX), None
         else:
             # Boxes are in pixels of the chip itself, not of the mirrored one.
-            main, rest = _seen_in(label.marks, (left - mirrored, top - mirrored, crop))
+            main = _named_in(label.marks, (left - mirrored, top - mirrored, crop))
+            rest = [mark for mark in label.marks if mark not in main and cut_boxes([mark.box], 0).any()]
             for name in dict.fromkeys(mark.keyword for mark in main):
                 boxes = [mark.box for mark in main if mark.keyword == name]
                 real[name], counts[name] = cut_boxes(boxes, 0), len(boxes)
@@ -308,11 +356,10 @@ def _labels_of(labels: dict[str, Label], place: Place) -> list[Label]:
     return [labels[name] for name in names if name in labels]
 
 
-def _seen_in(marks: Sequence[Mark], crop: tuple[int, int, int]) -> tuple[list[Mark], list[Mark]]:
-    """Main marks that a crop (left, top, side) shows well enough to name, and the others that it touches."""
+def _named_in(marks: Sequence[Mark], crop: tuple[int, int, int]) -> list[Mark]:
+    """Main marks that a crop (left, top, side) shows well enough to name."""
     left, top, side = crop
-    main: list[Mark] = []
-    rest: list[Mark] = []
+    named: list[Mark] = []
     for mark in marks:
         x0, y0, x1, y1 = mark.box
         width = min(x1, left + side) - max(x0, left)
@@ -320,9 +367,9 @@ def _seen_in(marks: Sequence[Mark], crop: tuple[int, int, int]) -> tuple[list[Ma
         if width <= 0 or height <= 0:
             continue
         area = width * height
-        whole = area > SLIVER_OF_MARK * (x1 - x0) * (y1 - y0) or area > SLIVER_OF_CROP * side * side
-        (main if mark.main and whole else rest).append(mark)
-    return main, rest
+        if mark.main and (area > SLIVER_OF_MARK * (x1 - x0) * (y1 - y0) or area > SLIVER_OF_CROP * side * side):
+            named.append(mark)
+    return named
 
 
 def _prairie_background(dates: tuple[PrairieDate, ...], rng: Rng, side: int) -> Background:

@@ -96,7 +96,8 @@ def generate(sources: Sources, seed: int, index: int, side: int = 128) -> Genera
     back = background(sources, rng, side)
     stages = _stages(back, rng, sources)
     drawn = _Drawn(back.pre.copy(), back.post.copy(), dict(back.real), dict(back.counts))
-    if rng.random() < 0.22:
+    if rng.random() < 0.22 and not back.real:
+        # Over real change it could hide what stays marked.
         _same_on_both(drawn, rng, stages)
     # Where there is real change, that is mostly enough.
     if rng.random() < (OVER_REAL_SHARE if back.real else CHANGED_SHARE):

@@ -23,6 +23,16 @@ HELD_OUT_CITY = "riverside"
 _NAME = re.compile(r"(?P<city>[a-z_]+)_(?P<year>\d{4})_(?P<number>\d+)\.tif$")
 
 
+def split_of(city: str, number: int) -> Split:
+    """One whole city is held out of training, half for development and half for testing.
+
+    Of the other cities every fifth place is for development.
+    """
+    if city == HELD_OUT_CITY:
+        return "test" if number % 2 else "development"
+    return "train" if number % 5 else "development"
+
+
 @dataclass(frozen=True)
 class Chip:
     """One date of one place.
@@ -57,13 +67,8 @@ class Place:
 
     @property
     def split(self) -> Split:
-        """One whole city is held out of training, half for development and half for testing.
-
-        Of the other cities every fifth place is for development.
-        """
-        if self.city == HELD_OUT_CITY:
-            return "test" if self.number % 2 else "development"
-        return "train" if self.number % 5 else "development"
+        """See `split_of`."""
+        return split_of(self.city, self.number)
 
 
 def read_places(folder: Path) -> list[Place]:

@@ -47,19 +47,21 @@ def logistic(values: F64) -> F64:
     return 1.0 / (1.0 + np.exp(-values))
 
 
-def fit_logistic(features: F64, changed: Wanted, weight: F64, ridge: float = 1e-3, steps: int = 80) -> F64:
+def fit_logistic(
+    features: F64, changed: Wanted, weight: F64, ridge: float = 1e-3, offset: F64 | float = 0.0, steps: int = 80
+) -> F64:
     """Weights of a logistic regression, the bias last (Newton's method).
 
     Args:
         features: (n, f). changed: bool (n,). weight: of each pair (n,). ridge: pull towards the first weight 1 and the
-            others 0.
+            others 0. offset: added to every pair's log-odds.
     """
     design = np.concatenate([features, np.ones((len(features), 1))], 1)
     start = np.zeros(design.shape[1])
     start[0] = 1.0
     theta = start.copy()
     for _ in range(steps):
-        p = logistic(design @ theta)
+        p = logistic(design @ theta + offset)
         gradient = design.T @ (weight * (p - changed)) + ridge * (theta - start)
         curvature = design.T @ (design * (weight * p * (1 - p))[:, None]) + ridge * np.eye(len(theta))
         step = np.linalg.solve(curvature, gradient)
@@ -77,20 +79,34 @@ class ScoreFit:
     bias: float
 
 
-def fit_score(scored: ScoredPairs, changed: Wanted) -> ScoreFit:
+def fit_score(scored: ScoredPairs, changed: Wanted, size: float | None = None) -> ScoreFit:
     """How change logit, change vector and size make the score.
 
-    Changed and unchanged pairs of each size weigh the same, so that neither their number nor a size's share of them
-    is learnt. A negative weight of the change vector would turn an answer round, so it is 0.
+    A negative weight of the change vector would turn an answer round, so it is 0.
+
+    Args:
+        scored: pairs of one window each. changed: bool (n,).
+        size: weight of the size; None: learnt from the sizes that both changed and unchanged pairs have, where each
+            of the two weighs the same, so that neither their number nor a size's share of them is learnt.
     """
-    size = scored.octaves
-    kinds = np.stack([size, changed], 1)
-    _, kind, number = np.unique(kinds, axis=0, return_inverse=True, return_counts=True)
-    weight = 1.0 / (len(number) * number[kind.ravel()])
-    theta = fit_logistic(np.stack([scored.change, scored.vectors, size], 1), changed, weight)
+    octave = scored.octaves
+    if size is None:
+        groups = [(octave == value) & (changed == flag) for value in np.unique(octave) for flag in (False, True)]
+        both = [one | other for one, other in zip(groups[::2], groups[1::2], strict=True) if one.any() and other.any()]
+        weight = sum(((group & np.any(both, 0)) / max(1, group.sum()) for group in groups), np.zeros(len(octave)))
+        if len(both) < 2:
+            return fit_score(scored, changed, 0.0)
+        extra, offset = octave[:, None], np.zeros(len(octave))
+    else:
+        weight = np.where(changed, 1.0 / max(1, changed.sum()), 1.0 / max(1, (~changed).sum()))
+        extra, offset = np.zeros((len(octave), 0)), size * octave
+    weight = weight / weight.sum()
+    features = np.concatenate([scored.change[:, None], scored.vectors[:, None], extra], 1)
+    theta = fit_logistic(features, changed, weight, offset=offset)
     if theta[1] <= 0:
-        theta = np.insert(fit_logistic(np.stack([scored.change, size], 1), changed, weight), 1, 0.0)
-    return ScoreFit(max(float(theta[0]), 0.05), float(theta[1]), float(theta[2]), float(theta[3]))
+        theta = np.insert(fit_logistic(np.delete(features, 1, 1), changed, weight, offset=offset), 1, 0.0)
+    learnt = float(theta[2]) if size is None else size
+    return ScoreFit(max(float(theta[0]), 0.05), float(theta[1]), learnt, float(theta[-1]))
 
 
 def answer_scores(scored: ScoredPairs, fit: ScoreFit | Calibration) -> F64:
@@ -243,6 +259,7 @@ def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
         domain=np.concatenate([measured.whole.domain, measured.quarters.domain]),
         mask=measured.whole.mask + measured.quarters.mask,
         looks=np.concatenate([measured.whole.looks, measured.quarters.looks]),
+        pixels=np.concatenate([measured.whole.pixels, measured.quarters.pixels]),
     )
     fit = fit_score(real, changed)
     scores = answer_scores(real, fit)

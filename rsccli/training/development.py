@@ -40,7 +40,7 @@ class ScoredPairs:
 
     Attributes:
         change: logits (n,). vectors: (n,). keywords: logits (n, K). domain: (n, 2).
-        mask: logits, a list of (h, w). looks: (n, 2, D).
+        mask: logits, a list of (h, w). looks: (n, 2, D). pixels: with data in both dates (n,).
     """
 
     change: F64
@@ -49,17 +49,24 @@ class ScoredPairs:
     domain: F64
     mask: list[F32]
     looks: F32
+    pixels: F64
 
     @property
     def octaves(self) -> F64:
         """(n,): doublings of the side of each pair over 128 px."""
-        return np.array([octaves(mask.size * MASK_STRIDE**2) for mask in self.mask], np.float64)
+        return np.array([octaves(number) for number in self.pixels], np.float64)
 
     def some(self, kept: Bool) -> ScoredPairs:
         """Those of a mask (n,)."""
         mask = [each for each, keep in zip(self.mask, kept, strict=True) if keep]
         return ScoredPairs(
-            self.change[kept], self.vectors[kept], self.keywords[kept], self.domain[kept], mask, self.looks[kept]
+            change=self.change[kept],
+            vectors=self.vectors[kept],
+            keywords=self.keywords[kept],
+            domain=self.domain[kept],
+            mask=mask,
+            looks=self.looks[kept],
+            pixels=self.pixels[kept],
         )
 
 
@@ -140,19 +147,21 @@ def _quarter(label: Label, row: int, col: int, half: int) -> bool | None:
     """Whether a quarter is changed; None where nobody can say."""
     top, left = row * half, col * half
     touched = False
-    for x0, y0, x1, y1 in label.boxes:
+    doubtful = [mark.box for mark in label.marks or () if not mark.main]
+    for x0, y0, x1, y1 in (*label.boxes, *doubtful):
         width = min(x1, left + half) - max(x0, left)
         height = min(y1, top + half) - max(y0, top)
         if width > 0 and height > 0:
             inside = width * height
             if (
                 label.seen == "changed"
+                and (x0, y0, x1, y1) in label.boxes
                 and inside >= BOX_SHARE * (x1 - x0) * (y1 - y0)
                 and (inside >= QUARTER_SHARE * half * half)
             ):
                 return True
         touched |= width > -MARGIN_PX and height > -MARGIN_PX
-    if touched or (label.seen != "unchanged" and not label.boxes):
+    if touched or (label.seen != "unchanged" and not (label.boxes or doubtful)):
         return None
     return False
 
@@ -206,7 +215,8 @@ def read_held_out(data: Path, split: Split, generated: int = GENERATED_PAIRS, si
     while len(drawn) < generated:
         pair = generate(sources, SEED, index, side)
         index += 1
-        if pair.changed and pair.keywords:
+        # Where a person marked something, real change may be what is seen.
+        if pair.changed and pair.keywords and pair.known.all():
             drawn.append(pair)
     return HeldOut(tuple(whole), tuple(quarters), tuple(drawn))
 
@@ -243,6 +253,9 @@ def score(
         domain=np.array([row[3] for row in done], np.float64),
         mask=[row[4] for row in done],
         looks=np.array([row[5] for row in done], np.float32),
+        pixels=np.array(
+            [pairs[i][0][0].size if valid is None else max(1, valid[i].sum()) for i in range(len(pairs))], np.float64
+        ),
     )
 
 

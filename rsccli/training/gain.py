@@ -127,7 +127,7 @@ def recalibrated(start: Calibration, validation: Scored) -> Calibration:
     new = start
     if changed.any() and not changed.all():
         part = validation.scores.some(known)
-        new = replace(new, **asdict(fit_score(part, changed)))
+        new = replace(new, **asdict(fit_score(part, changed, new.size)))
         answers = answer_scores(part, new)
         high = _best_cut(answers, changed)
         low = min(float(np.quantile(answers[changed], MISSED_AS_UNCHANGED)), 0.9 * high)

@@ -1,8 +1,8 @@
-"""The script that a user would write today: one tile at a time, WarpedVRT, PIL, the same three graphs.
+"""The script that a user would write today: one tile at a time, WarpedVRT, the same three graphs and thresholds.
 
-Opens both images for every window of pre's grid, warps post onto it, resizes with PIL, runs the encoder on one tile,
-decodes greedily with the past handed over as numpy arrays, and writes one GeoJSON at the end. No mask beyond the
-VRT's alpha, no shift measured, no journal, no report.
+Opens both images for every window of pre's grid, warps post onto it, runs the encoder on one tile, takes the facts from
+its scores, decodes greedily with the past handed over as numpy arrays, and writes one GeoJSON at the end. No mask
+beyond the VRT's alpha, no shift measured, no journal, no report.
 
 Usage: python tests/bench/naive_caption.py PRE POST OUT BUNDLE [--skip-unchanged]
 """
@@ -16,28 +16,51 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import rasterio
-from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 from tokenizers import Tokenizer
 
+from rsccli.models.manifest import parse_manifest
+from rsccli.models.small.facts import prompt_words
+from rsccli.models.small.reading import Window as Scores
+from rsccli.models.small.reading import read_windows
+
 TILE = 256
 
 
 def prepare(pixels: np.ndarray, manifest: dict) -> np.ndarray:
     """Normalised (1, 3, side, side)."""
-    side = manifest["input"]["max_side"]
-    image = Image.fromarray(pixels.transpose(1, 2, 0)).resize((side, side), Image.Resampling.BILINEAR)
-    values = (np.asarray(image, np.float32) / 255 - manifest["input"]["mean"]) / manifest["input"]["std"]
+    values = (pixels.transpose(1, 2, 0) / 255 - manifest["input"]["mean"]) / manifest["input"]["std"]
     return values.transpose(2, 0, 1)[None].astype(np.float32)
 
 
-def decode(embed, decoder, tokens: np.ndarray, manifest: dict) -> list[int]:
-    """Greedy decoding of one tile."""
+def seen(encoder, feeds: dict) -> Scores:
+    """The encoder's scores of one tile."""
+    names = [output.name for output in encoder.get_outputs()]
+    out = dict(zip(names, encoder.run(names, feeds), strict=True))
+    return Scores(
+        tokens=out["image_tokens"][0],
+        change=float(out["change_logit"][0]),
+        vectors=float(out["change_vector"][0]),
+        keywords=out["keyword_logits"][0],
+        domain=tuple(map(float, out["domain"][0])),
+        mask=out["mask_logits"][0, 0],
+        classes=out["class_logits"][0],
+        cloud=out["cloud_logits"][0],
+        valid=feeds["valid"][0, 0, 2::4, 2::4] > 0,
+        row=0,
+        col=0,
+        height=TILE,
+        width=TILE,
+    )
+
+
+def decode(embed, decoder, tokens: np.ndarray, prompt: list[int], manifest: dict) -> list[int]:
+    """Greedy decoding of one tile after its facts."""
     spec, special = manifest["decoder"], manifest["tokens"]
-    begin = embed.run(None, {"input_ids": np.array([[special["bos"]]], np.int64)})[0]
+    begin = embed.run(None, {"input_ids": np.array([[*prompt, special["bos"]]], np.int64)})[0]
     embeds = np.concatenate([tokens, begin], axis=1)
     total = embeds.shape[1]
     positions = np.arange(total, dtype=np.int64)[None]
@@ -68,6 +91,7 @@ def main() -> None:
     skip_unchanged = "--skip-unchanged" in sys.argv
     folder = Path(bundle)
     manifest = json.loads((folder / "rsccli.json").read_text())
+    rules = parse_manifest((folder / "rsccli.json").read_text(), folder / "rsccli.json")
     encoder, embed, decoder = (
         onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
         for name in ("encoder", "embed", "decoder")
@@ -98,21 +122,20 @@ def main() -> None:
             valid = post[3] > 0
             if not valid.any():
                 continue
-            side = manifest["input"]["max_side"]
-            mask = np.asarray(Image.fromarray(valid).resize((side, side)), np.float32)[None, None]
+            mask = valid.astype(np.float32)[None, None]
             feeds = {
                 "pre": prepare(pre, manifest) * mask,
                 "post": prepare(post[:3], manifest) * mask,
                 "valid": mask,
+                "gsd": np.array([abs(transform.a)], np.float32),
             }
-            names = ["image_tokens", "change_logit", "keyword_logits", "mask_logits"]
-            image_tokens, logit, _, _ = encoder.run(names, feeds)
-            score = 1 / (1 + np.exp(-(manifest["calibration"]["scale"] * logit[0] + manifest["calibration"]["bias"])))
-            unchanged = score <= manifest["thresholds"]["unchanged"]
-            if skip_unchanged and unchanged:
+            scores = seen(encoder, feeds)
+            reading = read_windows([scores], valid, rules, None)
+            if skip_unchanged and reading.status == "unchanged":
                 text = manifest.get("unchanged_text") or ""
             else:
-                text = tokenizer.decode(decode(embed, decoder, image_tokens, manifest))
+                prompt = [tokenizer.token_to_id(word) for word in prompt_words(reading.facts, "short")]
+                text = tokenizer.decode(decode(embed, decoder, scores.tokens[None], prompt, manifest))
             left, top = grid @ (col, row)
             right, bottom = grid @ (col + TILE, row + TILE)
             west, south, east, north = transform_bounds(crs, "EPSG:4326", left, bottom, right, top)
@@ -125,7 +148,7 @@ def main() -> None:
                         "tile_row": row // TILE,
                         "tile_col": col // TILE,
                         "caption": text,
-                        "change_score": float(score),
+                        "change_score": reading.score,
                     },
                 }
             )

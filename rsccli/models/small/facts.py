@@ -102,6 +102,8 @@ COUNTS: tuple[str, ...] = ("uncounted", "one", "two", "three", "several", "many"
 COUNT_EDGES: tuple[int, ...] = (2, 3, 4, 9)
 THIRDS: tuple[float, float] = (0.36, 0.64)
 SPREAD_DEVIATION = 0.34
+# Of what changed at one place this share lies near its middle, in parts of the scene's sides.
+NEAR, NEAR_SHARE = 0.3, 0.45
 MAX_KEYWORDS = 3
 Register = Literal["short", "news"]
 REGISTERS: tuple[Register, ...] = get_args(Register)
@@ -169,7 +171,9 @@ def mask_facts(mask: Bool, valid: Bool) -> tuple[int, int]:
     height = int(np.nonzero(valid.any(axis=1))[0][-1]) + 1
     width = int(np.nonzero(valid.any(axis=0))[0][-1]) + 1
     y, x = (rows + 0.5) / height, (cols + 0.5) / width
-    if x.var() + y.var() > SPREAD_DEVIATION**2:
+    near = (np.abs(x - x.mean()) < NEAR) & (np.abs(y - y.mean()) < NEAR)
+    # The middle of two spots on either side is where nothing changed.
+    if x.var() + y.var() > SPREAD_DEVIATION**2 or near.mean() < NEAR_SHARE:
         return extent, SPREAD
     low, high = THIRDS
     row = int(y.mean() >= low) + int(y.mean() >= high)

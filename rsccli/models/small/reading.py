@@ -97,18 +97,24 @@ def octaves(pixels: float) -> float:
     return 0.5 * float(np.log2(pixels / 128.0**2))
 
 
-def tile_logit(windows: Sequence[Window], manifest: Manifest) -> float:
-    """Calibrated log-odds of change: the strongest window's, less the log of their number.
+def tile_logit(windows: Sequence[Window], manifest: Manifest) -> tuple[int, float]:
+    """Which window is the strongest, and the calibrated log-odds of change: its own, less the log of their number.
 
     Many windows have many chances of a false alarm; without the correction (Bonferroni's) the share of false
     alarms would grow with the tile.
     """
     fit = manifest.calibration
     each = [
-        fit.scale * window.change + fit.vectors * window.vectors + fit.size * octaves(window.height * window.width)
+        fit.scale * window.change + fit.vectors * window.vectors + fit.size * octaves(_pixels_seen(window)) + fit.bias
         for window in windows
     ]
-    return max(each) + fit.bias - float(np.log(len(windows)))
+    strongest = int(np.argmax(each))
+    return strongest, each[strongest] - float(np.log(len(windows)))
+
+
+def _pixels_seen(window: Window) -> float:
+    """Pixels with data; a cell is 4 of them long."""
+    return max(1.0, 16.0 * float(window.valid.sum()))
 
 
 def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, foreign: str | None) -> Reading:
@@ -119,8 +125,8 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
         foreign: why the pixels alone say that the tile cannot be judged, or None.
     """
     limits = manifest.thresholds
-    strongest = max(windows, key=lambda window: window.change)
-    score = sigmoid(tile_logit(windows, manifest))
+    index, logit = tile_logit(windows, manifest)
+    strongest, score = windows[index], sigmoid(logit)
     reason = foreign or _scene_reason(windows, manifest)
     if reason is not None:
         return Reading(strongest.tokens, score, "unsure", Facts(UNSURE), (), None, reason)
