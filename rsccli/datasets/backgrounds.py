@@ -199,12 +199,16 @@ def _marked_label(marks: list[Mark], other: Label | None) -> Label:
 
 
 def _agreed_label(marks: list[Mark], other: Label | None) -> Label:
-    """What two looks at a pair agree on: changed, or unchanged; minor where they differ or both say so."""
+    """What two looks at a pair agree on; minor where they do not.
+
+    Changed: both say so. Unchanged: the first says so, and the second found no main change; minor spots it found nearly
+    everywhere. Unclear: the first cannot tell.
+    """
     label = _marked_label(marks, other)
     if other is None or other.seen == "unclear":
         return replace(label, seen="unclear")
     main = label.seen == "changed"
-    agreed = other.seen if main == (other.seen == "changed") and other.seen != "minor" else "minor"
+    agreed = other.seen if main == (other.seen == "changed") else "minor"
     # What either found worth naming was there to be seen.
     named = () if agreed == "unchanged" else tuple(dict.fromkeys((*label.keywords, *other.keywords)))
     return replace(label, seen=agreed, keywords=named)

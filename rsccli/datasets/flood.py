@@ -154,6 +154,6 @@ def flooded_fields(image: F32, rng: Rng, stage: Stage) -> Rendered:
 
 
 KINDS: dict[str, Kind] = {
-    "flood": Kind(flood, weight=3.6, twin=False),
+    "flood": Kind(flood, weight=6.0, twin=False),
     "flooded fields": Kind(flooded_fields, weight=0.8, coarse=True, twin=False),
 }

@@ -103,18 +103,25 @@ def generate(sources: Sources, seed: int, index: int, side: int = 128) -> Genera
     if rng.random() < (OVER_REAL_SHARE if back.real else CHANGED_SHARE):
         for _ in range(int(rng.choice([1, 2, 3], p=[0.7, 0.25, 0.05]))):
             _change(drawn, rng, stages, back)
-    if rng.random() < 0.08:
+    hasty = "flood" in drawn.masks
+    if rng.random() < 0.12:
         # The sky that floods come with must not come to mean flood.
-        drawn.post = flood.dull(drawn.post, rng)
+        drawn.post, hasty = flood.dull(drawn.post, rng), True
     if rng.random() < 0.35 and back.gsd_m < 1.5:
         drawn.pre = facilities.cars(drawn.pre, rng, stages[0])
         drawn.post = facilities.cars(drawn.post, rng, stages[1])
     # Two real dates differ by themselves already, one date twice does not.
     strength = uniform(rng, 0.6, 1.0) if back.same_date else uniform(rng, 0.0, 0.6)
     most_px = 0.0 if rng.random() < 0.25 else float(rng.choice([1.0, 2.0, 4.0]))
+    lean = nuisance.LEAN_SHARE
+    if hasty and rng.random() < 0.6:
+        # Right after a storm satellites look from the side, through what is left of it.
+        most_px, lean = float(rng.choice([2.0, 4.0, 6.0])), 0.7
     clouds = 0.06
     pre = nuisance.one_date(drawn.pre, rng, strength=strength, most_px=0.0, clouds=clouds, gsd_m=back.gsd_m)
-    post = nuisance.one_date(drawn.post, rng, strength=strength, most_px=most_px, clouds=clouds, gsd_m=back.gsd_m)
+    post = nuisance.one_date(
+        drawn.post, rng, strength=strength, most_px=most_px, clouds=clouds, gsd_m=back.gsd_m, lean=lean
+    )
     valid = nuisance.missing(rng, side) if rng.random() < 0.08 else np.ones((side, side), bool)
     return _labelled(drawn, (pre, post), valid, back, rng)
 

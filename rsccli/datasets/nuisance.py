@@ -20,6 +20,7 @@ GREY = np.array([0.30, 0.55, 0.15], np.float32)
 # Ground in shade is lit by the sky: red is lost first.
 SHADE_TINT = np.array([1.06, 1.0, 0.88], np.float32)
 AIRLIGHT = np.array([186.0, 198.0, 214.0])
+LEAN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,14 @@ class Recorded:
 
 
 def one_date(
-    image: F32, rng: Rng, *, strength: float, most_px: float, clouds: float = 0.0, gsd_m: float = 0.6
+    image: F32,
+    rng: Rng,
+    *,
+    strength: float,
+    most_px: float,
+    clouds: float = 0.0,
+    gsd_m: float = 0.6,
+    lean: float = LEAN_SHARE,
 ) -> Recorded:
     """All nuisances of one date, each by chance.
 
@@ -45,9 +53,10 @@ def one_date(
         most_px: most pixels that the whole image is displaced by; at 0 nothing is displaced, tall things neither.
         clouds: probability of any cloud, 0-1.
         gsd_m: metres per pixel.
+        lean: probability that tall things lean another way, where anything is displaced.
     """
     if most_px > 0:
-        if rng.random() < 0.3:
+        if rng.random() < lean:
             image = parallax(image, rng, gsd_m)
         image = displaced(image, rng, most_px)
     if strength > 0:

@@ -87,7 +87,8 @@ class Calibration:
 
     ``octaves`` is log2 of the window's side (the root of its pixels) over 128 px: the network's strongest spot is
     stronger where there is more ground to find one on. A keyword's probability is
-    sigmoid(keyword_scale * keyword_logit + keyword_bias), one of each for every keyword; empty: 1 and 0.
+    sigmoid(keyword_scale * (keyword_logit + keyword_size * octaves) + keyword_bias), with one of each for every
+    keyword; empty: 1, 0 and 0.
     """
 
     scale: float
@@ -96,6 +97,7 @@ class Calibration:
     size: float = 0.0
     keyword_scale: tuple[float, ...] = ()
     keyword_bias: tuple[float, ...] = ()
+    keyword_size: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,8 @@ def _calibration(fields: Fields, keywords: int) -> Calibration:
     vectors = fields.number("vectors") if fields.has("vectors") else 0.0
     size = fields.number("size") if fields.has("size") else 0.0
     each = [
-        fields.numbers(name, length=keywords) if fields.has(name) else () for name in ("keyword_scale", "keyword_bias")
+        fields.numbers(name, length=keywords) if fields.has(name) else ()
+        for name in ("keyword_scale", "keyword_bias", "keyword_size")
     ]
     spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size, *each)
     fields.done()

@@ -7,6 +7,7 @@ keeps false alarms on real pairs rare. What a foreign image is follows from what
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,9 @@ MISSED_AS_UNCHANGED = 0.08
 KEYWORD_FALSE_ALARMS = 0.03
 # Of keywords that no real chip has. What is drawn carries the flood's look over as a ranking, not as a level
 # (it was so in every network that was tried), and a flood that is missed costs more than another word.
-RARE_FALSE_ALARMS = 0.01
-FOUND_BY_RANK = {"flood": 0.025}
+RARE_FALSE_ALARMS = 0.004
+FOUND_BY_RANK = {"flood": 0.015, "water gain": 0.015}
+FEWEST_INNOCENT = 50
 KEYWORD_RIDGE, LEAST_SCALE = 1e-2, 0.3
 # A guess should be right more often than not.
 GUESS_PRECISION = 0.5
@@ -130,30 +132,59 @@ def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
     return best
 
 
-def both_orders(held_out: HeldOut, measured: Measured) -> tuple[F64, Wanted]:
-    """Keyword logits of real chips in both orders of time, and which keywords they have.
+class Evidence(NamedTuple):
+    """Keyword logits of real pairs: (n, K), with doublings of their side over 128 px (n,).
+
+    Attributes:
+        wanted: bool (n, K), which keywords each pair has. innocent: bool (n, K), which it has for certain not.
+    """
+
+    logits: F64
+    octaves: F64
+    wanted: Wanted
+    innocent: Wanted
+
+
+def whole_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
+    """Of real chips in both orders of time.
 
     What was built was demolished where the dates are exchanged, so that every label speaks for a keyword and for its
     reverse. Chips with a keyword that has none are left out of the second half.
     """
-    wanted = wanted_keywords(held_out.whole)
-    turned = [all(name in REVERSED for name in pair.keywords or ()) for pair in held_out.whole]
-    back = np.zeros_like(wanted)
-    for row, pair in enumerate(held_out.whole):
-        for name in pair.keywords or ():
-            back[row, KEYWORDS.index(REVERSED.get(name, name))] = True
-    kept = np.array(turned, bool)
-    return np.concatenate([measured.whole.keywords, measured.swapped.keywords[kept]]), np.concatenate(
-        [wanted, back[kept]]
+    forward = [(pair.keywords or (), pair.possible) for pair in held_out.whole]
+    kept = np.array([set(REVERSED) >= {*named, *seen} - {""} for named, seen in forward], bool)
+    backward = [
+        tuple(tuple(REVERSED[name] for name in names if name) for names in pair)
+        for pair, keep in zip(forward, kept, strict=True)
+        if keep
+    ]
+    every = [*forward, *backward]
+    return Evidence(
+        np.concatenate([measured.whole.keywords, measured.swapped.keywords[kept]]),
+        np.concatenate([measured.whole.octaves, measured.swapped.octaves[kept]]),
+        np.array([[name in named for name in KEYWORDS] for named, _ in every], bool).reshape(-1, len(KEYWORDS)),
+        np.array([[name not in {*named, *seen} for name in KEYWORDS] for named, seen in every], bool).reshape(
+            -1, len(KEYWORDS)
+        ),
+    )
+
+
+def quarter_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
+    """Of quarters, of which it is only known what they do not have."""
+    innocent = [[not pair.changed or name not in pair.possible for name in KEYWORDS] for pair in held_out.quarters]
+    none = np.zeros((len(innocent), len(KEYWORDS)), bool)
+    return Evidence(
+        measured.quarters.keywords, measured.quarters.octaves, none, np.array(innocent, bool).reshape(none.shape)
     )
 
 
 @dataclass(frozen=True)
 class KeywordFit:
-    """The part of a `Calibration` that makes keywords: scale and bias of each logit, threshold, and guess."""
+    """The part of a `Calibration` that makes keywords: of each logit scale, bias, size and threshold, and the guess."""
 
     keyword_scale: tuple[float, ...]
     keyword_bias: tuple[float, ...]
+    keyword_size: tuple[float, ...]
     keywords: tuple[float, ...]
     guess: float | None
 
@@ -161,32 +192,55 @@ class KeywordFit:
 def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
     """How keyword logits become probabilities and words.
 
-    A keyword that enough real chips have gets its probability from them (Platt 1999), and is named from where F1 is
-    best. One that too few have is named where few real pairs without it are, and where F1 is best on generated pairs
-    unless `FOUND_BY_RANK` knows it better; there its probability is even.
+    The size of a pair is weighed so that false alarms are as rare on chips as on their quarters. A keyword that enough
+    real chips have gets its probability from them (Platt 1999), and is named from where F1 is best. One that too few
+    have is named where few real pairs without it are, and where F1 is best on generated pairs unless `FOUND_BY_RANK`
+    knows it better; there its probability is even.
     """
-    logits, wanted = both_orders(held_out, measured)
-    on_drawn, drawn = wanted_keywords(held_out.generated), measured.generated.keywords
-    quarter_negative = np.array([not pair.changed for pair in held_out.quarters], bool)
-    even = np.full(len(logits), 1.0 / len(logits))
-    scales, biases, thresholds = [], [], []
+    whole, quarters = whole_evidence(held_out, measured), quarter_evidence(held_out, measured)
+    on_drawn, drawn = wanted_keywords(held_out.generated), measured.generated
+    even = np.full(len(whole.logits), 1.0 / len(whole.logits))
+    scales, biases, sizes, thresholds = [], [], [], []
     for k, name in enumerate(KEYWORDS):
-        innocent = np.concatenate([logits[~wanted[:, k], k], measured.quarters.keywords[quarter_negative, k]])
-        if wanted[:, k].sum() >= FEWEST_POSITIVES:
-            scale, bias = fit_logistic(logits[:, k : k + 1], wanted[:, k], even, KEYWORD_RIDGE)
+        real, wanted = whole.logits[:, k], whole.wanted[:, k]
+        enough = wanted.sum() >= FEWEST_POSITIVES
+        alarms = KEYWORD_FALSE_ALARMS if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
+        size = _size_weight(whole, quarters, k, alarms)
+        real = real + size * whole.octaves
+        innocent = np.concatenate(
+            [
+                real[whole.innocent[:, k]],
+                (quarters.logits[:, k] + size * quarters.octaves)[quarters.innocent[:, k]],
+            ]
+        )
+        floor = float(np.quantile(innocent, 1.0 - alarms))
+        if enough:
+            scale, bias = fit_logistic(real[:, None], wanted, even, KEYWORD_RIDGE)
             scale = max(float(scale), LEAST_SCALE)
-            floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
-            threshold = scale * keyword_threshold(logits[:, k], wanted[:, k], floor) + float(bias)
+            threshold = scale * keyword_threshold(real, wanted, floor) + float(bias)
         else:
-            floor = float(np.quantile(innocent, 1.0 - FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)))
             if name not in FOUND_BY_RANK and on_drawn[:, k].any():
-                floor = keyword_threshold(drawn[:, k], on_drawn[:, k], floor)
+                floor = keyword_threshold(drawn.keywords[:, k] + size * drawn.octaves, on_drawn[:, k], floor)
             scale, bias, threshold = 1.0, -floor, 0.0
         scales.append(round(scale, 4))
         biases.append(round(float(bias), 4))
+        sizes.append(round(size, 4))
         thresholds.append(round(float(logistic(np.array([threshold]))[0]), 5))
-    fit = KeywordFit(tuple(scales), tuple(biases), tuple(thresholds), None)
-    return replace(fit, guess=_guess(logistic(np.array(scales) * logits + np.array(biases)), wanted, fit))
+    fit = KeywordFit(tuple(scales), tuple(biases), tuple(sizes), tuple(thresholds), None)
+    odds = np.array(scales) * (whole.logits + np.array(sizes) * whole.octaves[:, None]) + np.array(biases)
+    return replace(fit, guess=_guess(logistic(odds), whole.wanted, fit))
+
+
+def _size_weight(whole: Evidence, quarters: Evidence, k: int, alarms: float) -> float:
+    """What a doubling of the side takes off a keyword's logit, 0 or less."""
+    large, small = (part.logits[part.innocent[:, k], k] for part in (whole, quarters))
+    if len(large) < FEWEST_INNOCENT or len(small) < FEWEST_INNOCENT:
+        return 0.0
+    doublings = float(whole.octaves.mean() - quarters.octaves.mean())
+    if doublings < 0.5:
+        return 0.0
+    gap = float(np.quantile(small, 1.0 - alarms) - np.quantile(large, 1.0 - alarms))
+    return min(0.0, gap / doublings)
 
 
 def _guess(odds: F64, wanted: Wanted, fit: KeywordFit) -> float | None:
@@ -202,7 +256,8 @@ def _guess(odds: F64, wanted: Wanted, fit: KeywordFit) -> float | None:
 
 def keyword_odds(scored: ScoredPairs, fit: Calibration) -> F64:
     """Calibrated log-odds of keywords (n, K)."""
-    return np.asarray(scored.keywords * np.array(fit.keyword_scale) + np.array(fit.keyword_bias), np.float64)
+    sized = scored.keywords + scored.octaves[:, None] * np.array(fit.keyword_size)
+    return np.asarray(sized * np.array(fit.keyword_scale) + np.array(fit.keyword_bias), np.float64)
 
 
 def mask_threshold(held_out: HeldOut, whole: ScoredPairs) -> float:

@@ -78,6 +78,7 @@ class RealPair:
         name: ``city_number:year-year``, with ``/row,col`` for a quarter. pre, post: uint8 (3, H, W). gsd_m: of both.
         changed: as seen by eye. keywords: of the label; None where they are of the whole chip and this is a part.
         boxes: bool (H, W), inside of a mark. caption: in a person's words.
+        possible: every keyword that anybody saw in the whole pair, minor ones too.
     """
 
     name: str
@@ -88,6 +89,7 @@ class RealPair:
     keywords: tuple[str, ...] | None
     boxes: Bool
     caption: str = ""
+    possible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,13 @@ def labelled_pairs(sources: Sources) -> tuple[list[RealPair], list[RealPair]]:
                 dates = [np.ascontiguousarray(np.moveaxis(chip.image, 2, 0)) for chip in (first, second)]
                 name, side = f"{place.name}:{first.year}-{second.year}", first.image.shape[0]
                 boxes = box_mask(label, side)
+                possible = tuple({*label.keywords, *(mark.keyword for mark in label.marks or ())})
                 if label.seen in ("changed", "unchanged"):
                     changed = label.seen == "changed"
                     whole.append(
-                        RealPair(name, dates[0], dates[1], GSD_M, changed, label.keywords, boxes, label.caption)
+                        RealPair(
+                            name, dates[0], dates[1], GSD_M, changed, label.keywords, boxes, label.caption, possible
+                        )
                     )
                 if label.seen == "unclear":
                     continue
@@ -197,7 +202,17 @@ def labelled_pairs(sources: Sources) -> tuple[list[RealPair], list[RealPair]]:
                         part = (slice(row * half, row * half + half), slice(col * half, col * half + half))
                         pre, post = (np.ascontiguousarray(date[:, part[0], part[1]]) for date in dates)
                         quarters.append(
-                            RealPair(f"{name}/{row},{col}", pre, post, GSD_M, verdict, None, boxes[part], label.caption)
+                            RealPair(
+                                name=f"{name}/{row},{col}",
+                                pre=pre,
+                                post=post,
+                                gsd_m=GSD_M,
+                                changed=verdict,
+                                keywords=None,
+                                boxes=boxes[part],
+                                caption=label.caption,
+                                possible=possible,
+                            )
                         )
     return whole, quarters
 

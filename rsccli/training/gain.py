@@ -110,7 +110,7 @@ def shipped_calibration(weights: Path) -> Calibration | None:
         bias=scores["bias"],
         vectors=scores.get("vectors", 0.0),
         size=scores.get("size", 0.0),
-        **{name: tuple(scores[name]) for name in ("keyword_scale", "keyword_bias") if scores.get(name)},
+        **{name: tuple(scores[name]) for name in ("keyword_scale", "keyword_bias", "keyword_size") if scores.get(name)},
         changed=limits["changed"],
         unchanged=limits["unchanged"],
         keywords=tuple(limits["keywords"]),

@@ -232,6 +232,20 @@ def test_over_real_change_little_is_drawn(marked_pairs: list[tuple[Background, G
     assert sum(pair.changed is True for pair in others) > 0.35 * len(others) and len(others) > 15
 
 
+def test_nothing_is_drawn_alike_on_both_dates_over_real_change(marked: Sources, monkeypatch: pytest.MonkeyPatch):
+    calls: list[object] = []
+    monkeypatch.setattr(generated, "_same_on_both", lambda *stages: calls.append(stages))
+    seen, alike = Counter[bool](), Counter[bool]()
+    for index in range(150):
+        calls.clear()
+        # Drawn over the same crop.
+        ((back, _),) = with_backgrounds(marked, index, 1)
+        seen[bool(back.real)] += 1
+        alike[bool(back.real)] += len(calls)
+    assert seen[True] > 60 and alike[True] == 0
+    assert alike[False] >= 3
+
+
 def test_where_a_person_marked_change_no_negative_is_asked(marked_pairs: list[tuple[Background, GeneratedPair]]):
     building, positives = KEYWORDS.index("new building"), 0
     for back, pair in marked_pairs:

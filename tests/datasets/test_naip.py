@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rsccli.datasets.naip import HELD_OUT_CITY, SPLITS, Place, cross_date_pairs, read_places
+from rsccli.datasets.naip import HELD_OUT_CITY, SPLITS, Place, cross_date_pairs, read_places, split_of
 from rsccli.errors import InputError
 
 
@@ -34,6 +34,11 @@ def test_every_fifth_place_and_half_of_one_city_are_for_development_and_its_othe
     held_out = {f"{HELD_OUT_CITY}_{number}": split for number, split in numbers.items()}
     others = {"demo_1": "train", "demo_2": "train", "demo_5": "development", "demo_10": "development"}
     assert splits == {**others, **held_out}
+
+
+def test_the_split_follows_from_the_name_alone():
+    splits = [split_of(HELD_OUT_CITY, 5), split_of(HELD_OUT_CITY, 6), split_of("demo", 5), split_of("demo", 6)]
+    assert splits == ["test", "development", "development", "train"]
 
 
 def test_pairs_are_two_dates_of_one_place(little_data: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -13,19 +14,26 @@ from rsccli.models.small.facts import CHANGED, KEYWORDS, Facts, Finding
 from rsccli.training.calibrate import (
     DOMAIN_MARGIN,
     FALSE_ALARMS,
+    FEWEST_POSITIVES,
+    FOUND_BY_RANK,
+    GUESS_PRECISION,
     KEYWORD_FALSE_ALARMS,
+    LEAST_SCALE,
     MASK_THRESHOLDS,
     MISSED_AS_UNCHANGED,
+    RARE_FALSE_ALARMS,
+    KeywordFit,
     ScoreFit,
     answer_scores,
     both_orders,
     calibrate,
     domain_limit,
+    fit_keywords,
     fit_logistic,
     fit_looks,
     fit_score,
+    keyword_odds,
     keyword_threshold,
-    keyword_thresholds,
     logistic,
 )
 from rsccli.training.development import Figures, HeldOut, Measured, RealPair, ScoredPairs
@@ -34,8 +42,10 @@ SIDE = 256
 CELLS = SIDE // 4
 K = len(KEYWORDS)
 WHOLE, QUARTERS, DRAWN = 800, 1000, 200
-# What most real pairs of the fixture show, what these show in the other order, and a kind that no real pair shows.
-COMMON, GONE, RARE = (KEYWORDS.index(name) for name in ("new house", "building removed", "flood"))
+# What most real pairs of the fixture show, what these show in the other order, and kinds that no real pair shows.
+COMMON, GONE, RARE, FLOOD = (KEYWORDS.index(name) for name in ("new house", "building removed", "mud", "flood"))
+# Kinds that are seen one way only: chips that have them are left out where the dates are exchanged.
+PANELS, DEBRIS = (KEYWORDS.index(name) for name in ("solar panels", "debris"))
 # Chips have twice the side of their quarters and score so much higher, changed or not.
 LARGER = 1.5
 NONE = Figures(*[float("nan")] * 7)
@@ -62,15 +72,47 @@ def _scored(rng: np.random.Generator, change: np.ndarray, keywords: np.ndarray, 
     count = len(change)
     domain = rng.chisquare(8, (count, 2)) / 8
     looks = rng.normal(0, 1, (count, 2, 5)).astype(np.float32)
-    return ScoredPairs(change, rng.normal(-2, 0.5, count), keywords, domain, [mask] * count, looks)
+    pixels = np.full(count, 16.0 * mask.size)
+    return ScoredPairs(change, rng.normal(-2, 0.5, count), keywords, domain, [mask] * count, looks, pixels)
 
 
 def _pairs(change: np.ndarray, sides: np.ndarray | int = 128, vectors: np.ndarray | float = 0.0) -> ScoredPairs:
     """Scores of pairs of these sides in pixels."""
     count = len(change)
-    masks = [np.zeros((side // 4, side // 4), np.float32) for side in np.broadcast_to(sides, count)]
-    looks = np.zeros((count, 2, 1), np.float32)
-    return ScoredPairs(change, np.broadcast_to(vectors, count), np.zeros((count, K)), np.ones((count, 2)), masks, looks)
+    masks = [np.zeros((1, 1), np.float32)] * count
+    pixels = np.broadcast_to(sides, count).astype(np.float64) ** 2
+    each, nothing = np.broadcast_to(vectors, count), np.zeros((count, 2, 1), np.float32)
+    return ScoredPairs(change, each, np.zeros((count, K)), np.ones((count, 2)), masks, nothing, pixels)
+
+
+def _said(keywords: np.ndarray) -> ScoredPairs:
+    return replace(_pairs(np.zeros(len(keywords))), keywords=keywords)
+
+
+def _one_way(keywords: np.ndarray, kinds: np.ndarray) -> tuple[HeldOut, Measured]:
+    """Chips of one kind each, of those that are seen one way only, -1: unchanged; no quarters, nothing drawn."""
+    chips = {k: _real(k >= 0, (KEYWORDS[k],)) for k in np.unique(kinds).tolist()}
+    scored, none = _said(keywords), _said(np.zeros((0, K)))
+    return HeldOut(tuple(chips[k] for k in kinds.tolist()), (), ()), Measured(NONE, scored, none, none, scored)
+
+
+def _odds(fit: KeywordFit, keywords: np.ndarray) -> np.ndarray:
+    """Probabilities of keywords."""
+    return logistic(np.array(fit.keyword_scale) * keywords + np.array(fit.keyword_bias))
+
+
+def _named(fit: KeywordFit, keywords: np.ndarray) -> np.ndarray:
+    return _odds(fit, keywords) >= np.array(fit.keywords)
+
+
+def _cut(fit: KeywordFit, k: int) -> float:
+    """Logit from which a keyword is named."""
+    odds = np.log(fit.keywords[k] / (1 - fit.keywords[k]))
+    return float((odds - fit.keyword_bias[k]) / fit.keyword_scale[k])
+
+
+def _f1(named: np.ndarray, wanted: np.ndarray) -> float:
+    return float(2 * (named & wanted).sum() / (named.sum() + wanted.sum()))
 
 
 @pytest.fixture(scope="module")
@@ -158,24 +200,162 @@ def test_scores_are_probabilities_at_even_odds(held_out: HeldOut, measured: Meas
 def test_every_keyword_is_found_and_has_few_false_alarms(held_out: HeldOut, measured: Measured):
     result = calibrate(held_out, measured)
     assert len(result.keywords) == K and all(0 <= each <= 1 for each in result.keywords)
-    limits = np.log(np.array(result.keywords) / (1 - np.array(result.keywords)))
-    found = measured.generated.keywords >= limits
+    limits = np.array(result.keywords)
+    found = logistic(keyword_odds(measured.generated, result)) >= limits
     assert found[np.arange(DRAWN), np.arange(DRAWN) % K].mean() > 0.7
     quiet = np.array([not pair.changed for pair in held_out.whole])
-    alarms = (measured.whole.keywords >= limits)[quiet]
-    assert alarms.mean() <= KEYWORD_FALSE_ALARMS + 0.015
-    assert (measured.whole.keywords[~quiet, COMMON] >= limits[COMMON]).mean() > 0.7
+    named = logistic(keyword_odds(measured.whole, result)) >= limits
+    assert named[quiet].mean(0).max() <= KEYWORD_FALSE_ALARMS + 0.02
+    assert named[~quiet, COMMON].mean() > 0.7
 
 
-def test_keywords_that_real_pairs_have_take_their_threshold_from_those(held_out: HeldOut, measured: Measured):
-    base = keyword_thresholds(held_out, measured)
-    lower = measured.whole.keywords.copy()
-    lower[:, RARE] -= 1.0
-    lower[1::2, COMMON] += 3.0
-    other = keyword_thresholds(held_out, replace(measured, whole=replace(measured.whole, keywords=lower)))
-    assert other[COMMON] > base[COMMON] + 0.5
-    # The rare one has its best point on generated pairs, above where false alarms begin.
-    assert other[RARE] == pytest.approx(base[RARE], abs=0.5)
+@pytest.mark.parametrize(("scale", "bias"), [(0.5, 0.7), (1.0, -1.0), (1.6, -0.6)])
+def test_probabilities_of_a_keyword_are_the_shares_that_have_it(scale: float, bias: float):
+    rng = np.random.default_rng(10)
+    keywords = rng.normal(0, 2, (6000, K))
+    has = rng.random(6000) < logistic(scale * keywords[:, PANELS] + bias)
+    odds = _odds(fit_keywords(*_one_way(keywords, np.where(has, PANELS, DEBRIS))), keywords)[:, PANELS]
+    for low, high in itertools.pairwise((0.0, 0.2, 0.4, 0.6, 0.8, 1.0)):
+        some = (odds >= low) & (odds < high)
+        assert some.sum() > 200 and has[some].mean() == pytest.approx(odds[some].mean(), abs=0.05)
+
+
+def test_a_keyword_that_ranks_backwards_keeps_a_positive_scale():
+    kinds = np.where(np.arange(200) % 2, PANELS, DEBRIS)
+    keywords = np.zeros((200, K))
+    keywords[:, PANELS] = np.where(kinds == PANELS, -2.0, 2.0)
+    assert fit_keywords(*_one_way(keywords, kinds)).keyword_scale[PANELS] == LEAST_SCALE
+
+
+@pytest.mark.parametrize(("share", "at_floor"), [(0.5, True), (0.01, False)])
+def test_a_keyword_is_named_where_f1_is_best_but_not_below_its_floor(share: float, at_floor: bool):
+    """Where half of the chips have it F1 would ask for more false alarms, where few have it for fewer."""
+    rng = np.random.default_rng(11)
+    has = rng.random(4000) < share
+    keywords = np.zeros((4000, K))
+    keywords[:, PANELS] = rng.normal(0, 1, 4000) + 2.0 * has
+    fit = fit_keywords(*_one_way(keywords, np.where(has, PANELS, DEBRIS)))
+    named = _named(fit, keywords)[:, PANELS]
+    alarms = named[~has].mean()
+    assert alarms == pytest.approx(KEYWORD_FALSE_ALARMS, abs=0.002) if at_floor else alarms < KEYWORD_FALSE_ALARMS / 2
+    cuts = keywords[has, PANELS]
+    allowed = [cut for cut in cuts if (keywords[~has, PANELS] >= cut).mean() <= KEYWORD_FALSE_ALARMS]
+    best = max(_f1(keywords[:, PANELS] >= cut, has) for cut in allowed)
+    assert _f1(named, has) == pytest.approx(best, abs=0.015)
+    if at_floor:
+        assert max(_f1(keywords[:, PANELS] >= cut, has) for cut in cuts) > best + 0.05
+
+
+def test_unchanged_quarters_count_among_the_pairs_without_a_keyword(held_out: HeldOut, measured: Measured):
+    base = fit_keywords(held_out, measured)
+    louder = measured.quarters.keywords.copy()
+    louder[:, COMMON] += 3.0
+    noisy = replace(measured, quarters=replace(measured.quarters, keywords=louder))
+    other = fit_keywords(held_out, noisy)
+    assert _cut(other, COMMON) > _cut(base, COMMON) + 1.0 and _cut(other, GONE) == _cut(base, GONE)
+    # Of a changed quarter nobody knows what it has.
+    changed = tuple(replace(pair, changed=True) for pair in held_out.quarters)
+    assert _cut(fit_keywords(replace(held_out, quarters=changed), noisy), COMMON) < _cut(other, COMMON) - 1.0
+
+
+def test_keywords_that_real_pairs_have_do_not_look_at_drawn_ones(held_out: HeldOut, measured: Measured):
+    base = fit_keywords(held_out, measured)
+    other = fit_keywords(replace(held_out, generated=()), measured)
+    for each in ("keyword_scale", "keyword_bias", "keywords"):
+        assert [getattr(other, each)[k] for k in (COMMON, GONE)] == [getattr(base, each)[k] for k in (COMMON, GONE)]
+
+
+def _innocent(held_out: HeldOut, measured: Measured, k: int) -> np.ndarray:
+    """Logits of real pairs that lack a keyword which none has."""
+    quiet = np.array([not pair.changed for pair in held_out.quarters])
+    parts = (measured.whole.keywords, measured.swapped.keywords, measured.quarters.keywords[quiet])
+    return np.concatenate(parts)[:, k]
+
+
+def test_a_keyword_that_no_real_pair_has_is_named_on_few_of_them(held_out: HeldOut, measured: Measured):
+    """Drawn pairs that score low do not pull it down to more false alarms; there its probability is even."""
+    lower = replace(measured, generated=replace(measured.generated, keywords=measured.generated.keywords - 3.0))
+    for pairs, scores in ((held_out, lower), (replace(held_out, generated=()), measured)):
+        fit = fit_keywords(pairs, scores)
+        assert (_innocent(pairs, scores, RARE) >= _cut(fit, RARE)).mean() == pytest.approx(RARE_FALSE_ALARMS, abs=0.001)
+        assert (fit.keyword_scale[RARE], fit.keywords[RARE]) == (1.0, 0.5)
+
+
+def test_a_keyword_that_no_real_pair_has_asks_for_more_where_drawn_ones_are_told_apart_higher(
+    held_out: HeldOut, measured: Measured
+):
+    higher = measured.generated.keywords.copy()
+    higher[:, RARE] += 5.0
+    fit = fit_keywords(held_out, replace(measured, generated=replace(measured.generated, keywords=higher)))
+    has = np.arange(DRAWN) % K == RARE
+    assert (_innocent(held_out, measured, RARE) >= _cut(fit, RARE)).mean() < RARE_FALSE_ALARMS / 5
+    best = max(_f1(higher[:, RARE] >= cut, has) for cut in higher[has, RARE])
+    assert _f1(_named(fit, higher)[:, RARE], has) == pytest.approx(best, abs=0.1)
+
+
+@pytest.mark.parametrize("more", [-3.0, 0.0, 5.0])
+def test_a_flood_is_named_by_its_own_share_whatever_drawn_ones_score(
+    held_out: HeldOut, measured: Measured, more: float
+):
+    drawn = replace(measured, generated=replace(measured.generated, keywords=measured.generated.keywords + more))
+    fit = fit_keywords(held_out, drawn)
+    alarms = (_innocent(held_out, drawn, FLOOD) >= _cut(fit, FLOOD)).mean()
+    assert alarms == pytest.approx(FOUND_BY_RANK["flood"], abs=0.001) and alarms > 2 * RARE_FALSE_ALARMS
+    assert fit.keywords[FLOOD] == 0.5
+
+
+@pytest.mark.parametrize("k", [PANELS, FLOOD])
+@pytest.mark.parametrize("few", [True, False])
+def test_enough_real_chips_make_the_probability_of_a_keyword(k: int, few: bool):
+    """One less are too few: then it is even where real pairs without it are rarely louder."""
+    rng = np.random.default_rng(12)
+    count = FEWEST_POSITIVES - few
+    kinds = np.where(np.arange(500) < count, k, DEBRIS)
+    keywords = rng.normal(0, 1, (500, K))
+    keywords[:count, k] += 6.0
+    held_out, measured = _one_way(keywords, kinds)
+    # A flood is seen both ways, so that the other order has chips without one.
+    fit = fit_keywords(held_out, replace(measured, swapped=_said(np.zeros((500, K)))))
+    assert (fit.keyword_scale[k] == 1.0 and fit.keywords[k] == 0.5) == few
+    alarms = (keywords[count:, k] >= _cut(fit, k)).mean()
+    assert alarms == pytest.approx(FOUND_BY_RANK.get(KEYWORDS[k], RARE_FALSE_ALARMS), abs=0.003) if few else alarms == 0
+
+
+@pytest.mark.parametrize("unchanged", [0, 900])
+def test_a_guess_is_right_at_least_half_of_the_time_and_no_rarer_than_that(unchanged: int):
+    """The loudest keyword of a changed chip is right more often the louder it is; unchanged chips say nothing of it."""
+    rng = np.random.default_rng(13)
+    one_way = np.array([PANELS, DEBRIS, KEYWORDS.index("sports field")])
+    kind, loud = rng.integers(0, 3, 900 + unchanged), rng.uniform(0, 4, 900 + unchanged)
+    wrong = rng.random(900 + unchanged) > 0.1 + 0.18 * loud
+    keywords = np.full((900 + unchanged, K), -9.0)
+    keywords[np.arange(len(kind)), one_way[(kind + wrong * rng.integers(1, 3, len(kind))) % 3]] = loud
+    kinds = np.where(np.arange(len(kind)) < 900, one_way[kind], -1)
+    fit = fit_keywords(*_one_way(keywords, kinds))
+    odds, hits = _odds(fit, keywords), _odds(fit, keywords).argmax(1) == kinds
+    rest = ~_named(fit, keywords).any(1) & (kinds >= 0)
+    hits, chance = hits[rest], odds.max(1)[rest]
+    assert fit.guess is not None and rest.sum() > 300
+    guessed = chance >= fit.guess
+    assert 50 < guessed.sum() < rest.sum() - 50
+    assert hits[guessed].mean() >= GUESS_PRECISION
+    assert all(hits[chance >= lower].mean() < GUESS_PRECISION for lower in chance[chance < fit.guess - 1e-4])
+
+
+def test_there_is_no_guess_where_none_would_be_right():
+    """Of two kinds the other one is always louder."""
+    rng = np.random.default_rng(17)
+    turn = np.arange(400) % 2
+    keywords = np.full((400, K), -9.0)
+    keywords[np.arange(400), np.where(turn, DEBRIS, PANELS)] = rng.uniform(0, 2, 400)
+    fit = fit_keywords(*_one_way(keywords, np.where(turn, PANELS, DEBRIS)))
+    assert (~_named(fit, keywords).any(1)).sum() > 300 and fit.guess is None
+
+
+def test_odds_of_keywords_are_scaled_and_shifted_one_by_one():
+    fit = Calibration(keyword_scale=tuple(np.arange(K) + 1.0), keyword_bias=tuple(-np.arange(K)))
+    odds = keyword_odds(_said(np.stack([np.ones(K), np.arange(K) / 2])), fit)
+    assert odds == pytest.approx(np.stack([np.ones(K), np.arange(K) * (np.arange(K) - 1.0) / 2]))
 
 
 def test_every_label_speaks_for_its_reverse_where_the_dates_are_exchanged():
@@ -204,19 +384,19 @@ def test_chips_with_a_keyword_that_has_no_reverse_are_left_out_of_the_other_orde
 
 
 def test_a_reverse_keyword_takes_its_threshold_from_exchanged_dates(held_out: HeldOut, measured: Measured):
-    base = keyword_thresholds(held_out, measured)
+    base = fit_keywords(held_out, measured)
     higher = measured.swapped.keywords.copy()
     higher[1::2, GONE] += 3.0
-    other = keyword_thresholds(held_out, replace(measured, swapped=replace(measured.swapped, keywords=higher)))
-    assert other[GONE] > base[GONE] + 0.5 and other[COMMON] == base[COMMON]
+    other = fit_keywords(held_out, replace(measured, swapped=replace(measured.swapped, keywords=higher)))
+    assert _cut(other, GONE) > _cut(base, GONE) + 0.5 and _cut(other, COMMON) == _cut(base, COMMON)
 
 
 def test_a_keyword_that_is_named_in_both_orders_needs_more(held_out: HeldOut, measured: Measured):
-    base = keyword_thresholds(held_out, measured)
+    base = fit_keywords(held_out, measured)
     both = measured.swapped.keywords.copy()
     both[1::2, COMMON] += 4.0
-    other = keyword_thresholds(held_out, replace(measured, swapped=replace(measured.swapped, keywords=both)))
-    assert other[COMMON] > base[COMMON] + 1.0 and other[GONE] == base[GONE]
+    other = fit_keywords(held_out, replace(measured, swapped=replace(measured.swapped, keywords=both)))
+    assert _cut(other, COMMON) > _cut(base, COMMON) + 1.0 and _cut(other, GONE) == _cut(base, GONE)
 
 
 def test_a_keyword_threshold_is_the_best_point_above_its_floor():
@@ -225,10 +405,6 @@ def test_a_keyword_threshold_is_the_best_point_above_its_floor():
     assert keyword_threshold(scores, wanted, 0.0) == 3.0
     assert keyword_threshold(scores, wanted, 3.5) == pytest.approx(3.5)
     assert keyword_threshold(scores, wanted, 9.0) == 9.0
-
-
-def test_a_keyword_that_nobody_has_is_named_above_even_odds_alone(held_out: HeldOut, measured: Measured):
-    assert keyword_thresholds(replace(held_out, generated=()), measured)[RARE] >= 0.0
 
 
 def test_the_mask_threshold_goes_where_the_overlap_with_the_boxes_is_best(held_out: HeldOut, measured: Measured):
@@ -283,6 +459,52 @@ def test_a_sizes_share_of_changed_pairs_is_not_learnt():
     fit = fit_score(_pairs(rng.normal(0, 1, 6000) + 2.0 * changed, np.where(large, 256, 128)), changed)
     assert fit.size == pytest.approx(0.0, abs=0.25)
     assert -fit.bias / fit.scale == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_class_alone_at_a_size_does_not_tip_the_fit():
+    """Neither few nor many changed pairs of a third size say what that size is worth."""
+    rng = np.random.default_rng(9)
+    changed, large = np.arange(800) % 2 == 1, np.arange(800) % 4 < 2
+    change = rng.normal(0, 1, 800) + 2.0 * changed + 1.5 * large
+    without = fit_score(_pairs(change, np.where(large, 256, 128)), changed)
+    for lone, flag in ((20, True), (2000, True), (2000, False)):
+        sides = np.concatenate([np.where(large, 256, 128), np.full(lone, 512)])
+        scored = _pairs(np.concatenate([change, rng.normal(-4.0 if flag else 6.0, 1, lone)]), sides)
+        fit = fit_score(scored, np.concatenate([changed, np.full(lone, flag)]))
+        for name in ("scale", "vectors", "size", "bias"):
+            assert getattr(fit, name) == pytest.approx(getattr(without, name), abs=1e-6)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_the_size_has_no_weight_where_only_one_has_both_classes(both: bool):
+    """One size alone, or a second one that is changed throughout."""
+    rng = np.random.default_rng(14)
+    changed = np.arange(1000) % 2 == 1
+    sides = np.where(changed & (np.arange(1000) < 500) & both, 256, 128)
+    fit = fit_score(_pairs(rng.normal(0, 1, 1000) + 2.0 * changed, sides), changed)
+    assert fit.size == 0.0 and -fit.bias / fit.scale == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_weight_of_the_size_that_is_given_stays():
+    """The other weights are fitted to it: classes still meet at even odds, though one size cannot show it."""
+    rng = np.random.default_rng(15)
+    changed = np.arange(3000) % 3 == 1
+    scored = _pairs(rng.normal(0, 1, 3000) + 2.0 * changed, 256)
+    for size in (-0.7, 0.0, 1.5):
+        fit = fit_score(scored, changed, size)
+        assert fit.size == size
+        assert -(fit.bias + size) / fit.scale == pytest.approx(1.0, abs=0.1)
+    large = np.arange(3000) < 1000
+    mixed = fit_score(_pairs(scored.change + 5.0 * large, np.where(large, 256, 128)), changed, -0.25)
+    assert mixed.size == -0.25
+
+
+def test_what_is_added_to_the_log_odds_is_not_learnt_again():
+    rng = np.random.default_rng(16)
+    x, offset = rng.normal(0, 1, (5000, 1)), rng.normal(0, 2, 5000)
+    y = rng.random(5000) < logistic(1.2 * x[:, 0] + offset - 0.5)
+    scale, bias = fit_logistic(x, y, np.full(5000, 1 / 5000), offset=offset)
+    assert scale == pytest.approx(1.2, abs=0.15) and bias == pytest.approx(-0.5, abs=0.12)
 
 
 def test_a_score_is_made_of_change_vector_and_doublings_of_the_side():

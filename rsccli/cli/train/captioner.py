@@ -95,7 +95,7 @@ def captioner(
             help="Share of the pairs that are cut around real change marked by eye.",
             rich_help_panel=SCHEDULE,
         ),
-    ] = 0.08,
+    ] = 0.4,
     polish_steps: Annotated[
         int,
         typer.Option(

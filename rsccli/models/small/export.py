@@ -40,7 +40,7 @@ class Calibration:
         scale, bias, vectors, size: of the score, see `rsccli.models.manifest.Calibration`.
         changed: at or above this score a pair is changed.
         unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
-        keyword_scale, keyword_bias: make that probability. guess: what the strongest keyword of a changed pair needs
+        keyword_scale, keyword_bias, keyword_size: make that probability. guess: what the strongest keyword of a changed pair needs
         where none reaches its own; None: it stays unnamed.
         mask: probability at or above which a cell of the mask is changed.
         domain: squared distance from the training data above which a date is foreign; None: never.
@@ -57,6 +57,7 @@ class Calibration:
     size: float = 0.0
     keyword_scale: tuple[float, ...] = (1.0,) * len(KEYWORDS)
     keyword_bias: tuple[float, ...] = (0.0,) * len(KEYWORDS)
+    keyword_size: tuple[float, ...] = (0.0,) * len(KEYWORDS)
     guess: float | None = None
 
 
@@ -251,6 +252,7 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             **{name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size")},
             "keyword_scale": list(calibration.keyword_scale),
             "keyword_bias": list(calibration.keyword_bias),
+            "keyword_size": list(calibration.keyword_size),
         },
         "thresholds": {
             "changed": calibration.changed,

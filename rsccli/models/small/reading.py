@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.models.manifest import Manifest
+from rsccli.models.manifest import Calibration, Manifest
 from rsccli.models.small.domain import cloud_reason, look_reason
 from rsccli.models.small.facts import (
     CHANGED,
@@ -202,16 +202,20 @@ def _pixels(windows: Sequence[Window], valid: Bool, threshold: float) -> Bool:
     return mask & valid
 
 
+def _keyword_fit(fit: Calibration) -> tuple[tuple[tuple[float, ...], float], ...]:
+    """Scale, bias and size weight of every keyword, each with what stands for it where a bundle has none."""
+    return (fit.keyword_scale, 1.0), (fit.keyword_bias, 0.0), (fit.keyword_size, 0.0)
+
+
 def _keywords(windows: Sequence[Window], manifest: Manifest, sure: bool) -> list[int]:
     """Keywords that reach their thresholds, the most probable first; of two that deny each other the first.
 
     A change that is sure but reaches none is called by the most probable keyword, where that is likely enough.
     """
     fit, limits = manifest.calibration, manifest.thresholds
-    logits = np.max([window.keywords for window in windows], axis=0).astype(np.float64)
-    if fit.keyword_scale:
-        logits = np.array(fit.keyword_scale) * logits + np.array(fit.keyword_bias)
-    odds = logits - np.log(len(windows))
+    scale, bias, size = (np.array(part or (empty,)) for part, empty in _keyword_fit(fit))
+    each = [scale * (window.keywords + size * octaves(_pixels_seen(window))) + bias for window in windows]
+    odds = np.max(each, axis=0).astype(np.float64) - np.log(len(windows))
     reached = odds >= np.array([log_odds(limit) for limit in limits.keywords])
     order = np.argsort(-odds, kind="stable")
     kept: list[int] = []
