@@ -46,6 +46,7 @@ class Aim:
     n: int
     at_least: bool = True
     percent: bool = True
+    unit: str = ""
 
     @property
     def met(self) -> bool:
@@ -57,13 +58,21 @@ class Aim:
         if np.isnan(self.got):
             return f"{self.what}: not measured (n = {self.n})"
 
-        def told(value: float) -> str:
-            return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
-
-        unit = " points" if self.percent else ""
-        gap = f"{100 * abs(self.got - self.wanted):.1f}" if self.percent else f"{abs(self.got - self.wanted):.3f}"
+        unit = " points" if self.percent and not self.unit else f" {self.unit}".rstrip()
+        gap = self.told(abs(self.got - self.wanted)).split(" ")[0]
         word = "at least" if self.at_least else "at most"
-        return f"{self.what}: {told(self.got)}, aim {word} {told(self.wanted)}; missed by {gap}{unit} (n = {self.n})"
+        return (
+            f"{self.what}: {self.told(self.got)}, aim {word} {self.told(self.wanted)}; missed by {gap}{unit} "
+            f"(n = {self.n})"
+        )
+
+    def told(self, value: float) -> str:
+        """A value as this aim counts."""
+        if np.isnan(value):
+            return "-"
+        if self.unit:
+            return f"{value:.1f} {self.unit}"
+        return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 import numpy as np
-from card_bench import Bench, Section, Seen, look
+from card_bench import Aim, Bench, Section, Seen, look
 from card_judged import FILE, VERDICTS, Verdict, read_verdicts, set_of, to_judge
 from card_sets import Item, chips
 from card_stats import ratio, share
@@ -17,6 +17,7 @@ from rsccli.models.small.grammar import named_keywords
 from rsccli.types import Caption
 
 HEDGE = re.compile(r"\b(possibl[ey]|may|might|hint|not certain|not judged)\b", re.I)
+RIGHT = "captions right in object, verb and place, judged by eye"
 SETS = {
     "naip": "NAIP test chips labelled changed",
     "harvey": "Harvey, flood water seen by eye",
@@ -37,21 +38,23 @@ def _floor(items: list[Item]) -> str:
     return f"{100 * n / len(labels):.0f} % ({word})"
 
 
-def judged(bench: Bench, seen: Seen, wording: str) -> str:
+def judged(seen: Seen, wording: str) -> tuple[str, tuple[Aim, ...]]:
     """Share of captions that a person called right, where the judged captions are those of this model."""
+    unknown = (Aim(RIGHT, 0.7, float("nan"), 0),)
     verdicts = {verdict.pair: verdict for verdict in read_verdicts()}
     known = [(i, c) for i, c in zip(seen.items, seen.captions, strict=True) if i.name in verdicts]
     decided = [(i, c) for i, c in known if all(flag is not None for flag in verdicts[i.name].right)]
     where = FILE.relative_to(ROOT)
     if not decided:
-        return f"**Not judged yet:** `{where}` holds no verdict on captions of this revision."
+        return f"**Not judged yet:** `{where}` holds no verdict on captions of this revision.", unknown
     same = [_same(verdicts[i.name], c, wording) for i, c in decided]
     if not all(same):
         return (
             f"**Not judged for this revision:** `{where}` holds verdicts on another one ({sum(same)} of {len(same)} "
             "judged captions are what this model says). Draw the sheet again with `tests/bench/judge_sheet.py`."
-        )
+        ), unknown
     rows = []
+    right = [all(verdicts[item.name].right) for item, _ in decided]
     for key, name in SETS.items():
         items = [item for item, _ in decided if set_of(item) == key]
         if not items:
@@ -60,11 +63,15 @@ def judged(bench: Bench, seen: Seen, wording: str) -> str:
         places = [item.place for item in items]
         cells = [share(column, places).text(percent=True) for column in (*flags.T, flags.all(1))]
         rows.append([name, str(len(items)), *cells, _floor(items)])
+    every = share(right, [item.place for item, _ in decided])
+    rows.append(["all", str(len(decided)), *("",) * len(VERDICTS), every.text(percent=True), ""])
     head = ("pairs", "n", *(f"{name} right" for name in VERDICTS), "all three", "floor: object, one word always")
-    return f"""Judged by eye, one person, once: does the sentence name the right object, the right verb (what became
-of it) and the right place? An "unchanged" or "unsure" without words is wrong in all three.
+    text = f"""Judged by eye, each caption once, by eyes that saw the pair, the caption and the label's caption: does
+the sentence name a change that is there by its right object, with the right verb (what became of it) and at the right
+place? An "unchanged" or "unsure" without words is wrong in all three. Verdicts and notes are in `{where}`.
 
 {table(head, rows)}"""
+    return text, (Aim(RIGHT, 0.7, every.value, len(decided)),)
 
 
 def against_labels(bench: Bench) -> str:
@@ -126,12 +133,13 @@ def captions(bench: Bench) -> Section:
     items = to_judge(bench.imagery)
     manifest_words = bench.wording
     seen = look(bench.captioner(), items)
+    text, aims = judged(seen, manifest_words)
     body = f"""Real pairs. The wording that ships is `{manifest_words}`; the other one can be had with the option
 `words` of `CaptionerOptions`.
 
 ### By eye
 
-{judged(bench, seen, manifest_words)}
+{text}
 
 ### Agreement
 
@@ -140,4 +148,4 @@ def captions(bench: Bench) -> Section:
 ### Against labels
 
 {against_labels(bench)}"""
-    return Section("Captions", body)
+    return Section("Captions", body, aims)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from card_bench import BATCH, Bench, Section, tile_pair
+from card_bench import BATCH, Aim, Bench, Section, tile_pair
 from card_sets import Item
 from card_stats import ranking
 from common import machine, table
@@ -35,7 +35,7 @@ def speed(benches: Sequence[Bench]) -> Section:
     described = [i for i, c in zip(seen.items, seen.captions, strict=True) if c.keywords][:BATCH]
     quiet = [i for i, c in zip(seen.items, seen.captions, strict=True) if c.status == "unchanged"][:BATCH]
     quiet = [*quiet, *first.seen("same").items][:BATCH]
-    rows, notes = [], []
+    rows, notes, aims = [], [], []
     for bench in benches:
         still = milliseconds(bench.captioner("grammar"), quiet)
         plain = milliseconds(bench.captioner("grammar"), described) if described else float("nan")
@@ -44,6 +44,8 @@ def speed(benches: Sequence[Bench]) -> Section:
         size = f"{info.size_mb:.1f}"
         times = [f"{still:.1f}", f"{spoken - plain:.1f}", f"{1000 / still:.1f}", f"{1000 / spoken:.1f}"]
         rows.append([f"{info.name}, {info.dtype}", size, *times])
+        for what, cost, wanted in (("unchanged", still, 25.0), ("described", spoken, 12.0)):
+            aims.append(Aim(f"{what} pairs/s on one thread, {info.dtype}", wanted, 1000 / cost, BATCH, unit="pairs/s"))
         if bench is not first:
             notes.append(_agreement(first, bench))
     head = ("bundle", "MB", "encoder, ms", "decoder, ms", "unchanged pairs/s", "described pairs/s")
@@ -53,7 +55,7 @@ pairs). {machine()}.
 
 {table(head, rows)}
 """
-    return Section("Speed", "\n".join([body, *notes]).strip())
+    return Section("Speed", "\n".join([body, *notes]).strip(), tuple(aims))
 
 
 def _agreement(first: Bench, other: Bench) -> str:

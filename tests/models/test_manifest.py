@@ -104,8 +104,17 @@ def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str
         ("calibration.vectors", float("nan")),
         ("calibration.size", "0"),
         ("calibration.size", float("inf")),
+        ("calibration.keyword_scale", 1.0),
+        ("calibration.keyword_scale", [1.0, 1.0]),
+        ("calibration.keyword_scale", [*[1.0] * (len(KEYWORDS) - 1), "1"]),
+        ("calibration.keyword_bias", [0.0] * (len(KEYWORDS) + 1)),
+        ("calibration.keyword_bias", [*[0.0] * (len(KEYWORDS) - 1), float("nan")]),
+        ("calibration.keyword_bias", []),
         ("thresholds.domain", -1.0),
         ("thresholds.domain", [1.0]),
+        ("thresholds.guess", -0.1),
+        ("thresholds.guess", 1.1),
+        ("thresholds.guess", [0.2] * len(KEYWORDS)),
         ("input.window", 0),
         ("input.window", 64.0),
         ("words", "poet"),
@@ -149,13 +158,16 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     document["unchanged_text"] = "Nothing changed."
     document["input"]["window"] = 96
     document["calibration"]["vectors"], document["calibration"]["size"] = -0.5, -1.5
-    document["thresholds"]["domain"] = 1.25
+    scales, biases = [1.0 + k for k in range(len(KEYWORDS))], [-0.5 * k for k in range(len(KEYWORDS))]
+    document["calibration"] |= {"keyword_scale": scales, "keyword_bias": biases}
+    document["thresholds"]["domain"], document["thresholds"]["guess"] = 1.25, 0.125
     document["words"] = "grammar"
     manifest = parse_manifest(json.dumps(document), PATH)
     assert manifest.input.gsd_m is None
     assert manifest.unchanged_text == "Nothing changed."
     assert manifest.input.window == 96 and (manifest.calibration.vectors, manifest.calibration.size) == (-0.5, -1.5)
-    assert manifest.thresholds.domain == 1.25 and manifest.words == "grammar"
+    assert manifest.calibration.keyword_scale == tuple(scales) and manifest.calibration.keyword_bias == tuple(biases)
+    assert (manifest.thresholds.domain, manifest.thresholds.guess, manifest.words) == (1.25, 0.125, "grammar")
 
 
 def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
@@ -163,17 +175,20 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
     good = changed(good, "input.window", None)
     del good["input"]["window"]
     manifest = parse_manifest(json.dumps(good), PATH)
-    assert manifest.input.window is None and manifest.thresholds.domain is None
+    assert manifest.input.window is manifest.thresholds.domain is manifest.thresholds.guess is None
     assert manifest.calibration.vectors == manifest.calibration.size == 0.0 and manifest.words == "decoder"
+    assert manifest.calibration.keyword_scale == manifest.calibration.keyword_bias == ()
     document = copy.deepcopy(good)
-    document["calibration"]["size"] = None
-    document["thresholds"]["domain"] = document["input"]["window"] = document["words"] = None
+    document["calibration"] |= dict.fromkeys(("size", "keyword_scale", "keyword_bias"))
+    document["thresholds"] |= dict.fromkeys(("domain", "guess"))
+    document["input"]["window"] = document["words"] = None
     assert parse_manifest(json.dumps(document), PATH) == manifest
 
 
 OPTIONAL = (
-    "unchanged_text words input.gsd_m input.window calibration.vectors calibration.size thresholds.domain".split()
-)
+    "unchanged_text words input.gsd_m input.window thresholds.domain thresholds.guess calibration.vectors "
+    "calibration.size calibration.keyword_scale calibration.keyword_bias"
+).split()
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -81,6 +81,26 @@ def test_two_far_corners_are_spread() -> None:
     assert PLACES[mask_facts(mask, np.ones_like(mask))[1]] == "spread"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_spots_on_either_side_are_not_in_the_middle(turned: bool) -> None:
+    """They lie too close for far corners, but nothing changed between them."""
+    mask = box(slice(14, 18), slice(4, 8)) | box(slice(14, 18), slice(24, 28))
+    mask = mask.T if turned else mask
+    assert PLACES[mask_facts(mask, np.ones_like(mask))[1]] == "spread"
+
+
+def test_two_spots_beside_each_other_and_a_belt_have_a_place() -> None:
+    near = box(slice(14, 18), slice(9, 13)) | box(slice(14, 18), slice(19, 23))
+    belt = box(slice(14, 18), slice(0, 32))
+    for mask in (near, belt):
+        assert PLACES[mask_facts(mask, np.ones_like(mask))[1]] == "centre"
+
+
+def test_a_crumb_on_the_other_side_does_not_spread_a_spot() -> None:
+    mask = box(slice(14, 18), slice(4, 8)) | box(slice(15, 17), slice(26, 27))
+    assert PLACES[mask_facts(mask, np.ones_like(mask))[1]] == "left"
+
+
 def test_place_and_extent_are_of_the_ground_with_data() -> None:
     """The right edge of what can be seen is right, wherever the padding ends."""
     valid = box(slice(0, 32), slice(0, 16))

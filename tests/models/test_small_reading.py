@@ -84,16 +84,27 @@ def test_the_size_of_a_window_is_weighed(manifest: Manifest) -> None:
     fitted = replace(manifest, calibration=Calibration(2.0, -0.5, size=-1.5))
     for side, doublings in ((128, 0.0), (256, 1.0), (64, -1.0)):
         assert tile_logit([window(0.7, side=side)], fitted)[1] == pytest.approx(2.0 * 0.7 - 1.5 * doublings - 0.5)
-    strip = window(0.7, height=256, width=128)
-    assert tile_logit([strip], fitted)[1] == pytest.approx(2.0 * 0.7 - 1.5 * 0.5 - 0.5)
     assert read(fitted, window(0.7, side=256), shape=(256, 256)).score == pytest.approx(sigmoid(1.4 - 1.5 - 0.5))
+
+
+def test_padding_and_gaps_do_not_count_as_size(manifest: Manifest) -> None:
+    """Half of a window with data is half a doubling less, wherever its frame ends."""
+    fitted = replace(manifest, calibration=Calibration(2.0, -0.5, size=-1.5))
+    valid = np.ones((64, 64), bool)
+    valid[:, 32:] = False
+    for others in ({"width": 128}, {}):
+        padded = window(0.7, side=256, valid=valid, **others)
+        assert tile_logit([padded], fitted)[1] == pytest.approx(2.0 * 0.7 - 1.5 * 0.5 - 0.5)
+    assert np.isfinite(tile_logit([window(0.7, valid=np.zeros((16, 16), bool))], fitted)[1])
 
 
 def test_each_window_of_a_tile_counts_by_its_own_size(manifest: Manifest) -> None:
     """The smaller one shows less, but more than its size lets expect."""
     fitted = replace(manifest, calibration=Calibration(1.0, 0.0, size=-2.0))
     windows = [window(2.0, side=128), window(1.0, side=64)]
-    assert tile_logit(windows, fitted)[1] == pytest.approx(1.0 + 2.0 - np.log(2))
+    strongest, logit = tile_logit(windows, fitted)
+    assert strongest == 1 and logit == pytest.approx(1.0 + 2.0 - np.log(2))
+    assert (read(fitted, *windows, shape=(128, 128)).tokens == 1.0).all()
 
 
 def test_more_windows_must_show_more(manifest: Manifest) -> None:
@@ -112,6 +123,7 @@ def test_more_windows_must_show_more_of_a_keyword_too(manifest: Manifest) -> Non
 
 
 def test_the_strongest_window_speaks(manifest: Manifest) -> None:
+    assert tile_logit([window(1.0), window(5.0), window(2.0)], manifest)[0] == 1
     found = read(manifest, window(1.0), window(5.0), window(2.0))
     assert (found.tokens == 5.0).all()
     assert found.score == pytest.approx(sigmoid(5.0 - np.log(3)))
@@ -184,12 +196,77 @@ def test_of_two_that_deny_each_other_the_stronger_stays(manifest: Manifest) -> N
     assert read(manifest, seen).keywords == ("drier vegetation", "debris")
 
 
-def test_stronger_means_farther_above_its_own_threshold(manifest: Manifest) -> None:
-    limits = [0.5] * len(KEYWORDS)
-    limits[KEYWORDS.index("drier vegetation")] = sigmoid(1.8)
-    fitted = replace(manifest, thresholds=replace(manifest.thresholds, keywords=tuple(limits)))
+def calibrated(manifest: Manifest, guess: float | None = None, **names: tuple[float, float, float]) -> Manifest:
+    """Scale, bias and threshold of some keywords (``_`` for a space); the others have 1, 0 and 0.5."""
+    scale, bias, limits = [1.0] * len(KEYWORDS), [0.0] * len(KEYWORDS), [0.5] * len(KEYWORDS)
+    for name, values in names.items():
+        k = KEYWORDS.index(name.replace("_", " "))
+        scale[k], bias[k], limits[k] = values
+    fit = Calibration(1.0, 0.0, keyword_scale=tuple(scale), keyword_bias=tuple(bias))
+    thresholds = replace(manifest.thresholds, keywords=tuple(limits), guess=guess)
+    return replace(manifest, calibration=fit, thresholds=thresholds)
+
+
+def test_thresholds_of_keywords_are_on_their_calibrated_probability(manifest: Manifest) -> None:
+    """Twice the logit less 3: at a probability of 0.6 from a logit of 1.7."""
+    fitted = calibrated(manifest, mud=(2.0, -3.0, 0.6))
+    edge = (log_odds(0.6) + 3.0) / 2.0
+    for logit, names in ((edge - 0.01, ()), (edge + 0.01, ("mud",))):
+        assert read(fitted, window(9.0, {"mud": logit})).keywords == names
+
+
+def test_stronger_means_more_probable_by_its_own_calibration(manifest: Manifest) -> None:
+    """Neither the higher logit nor the distance from its threshold."""
+    seen = window(9.0, {"greener vegetation": 1.0, "drier vegetation": 2.0})
+    fitted = calibrated(manifest, drier_vegetation=(1.0, 0.0, sigmoid(1.9)))
+    assert read(fitted, seen).keywords == ("drier vegetation",)
+    fitted = calibrated(manifest, drier_vegetation=(1.0, -1.5, 0.1), greener_vegetation=(1.0, 0.0, 0.7))
+    assert read(fitted, seen).keywords == ("greener vegetation",)
+    fitted = calibrated(manifest, mud=(0.5, 0.0, 0.5), debris=(1.0, -1.0, 0.5))
+    assert read(fitted, window(9.0, {"mud": 3.0, "debris": 2.0, "boats": 1.2})).keywords == ("mud", "boats", "debris")
+
+
+def test_a_keyword_below_its_threshold_denies_nothing(manifest: Manifest) -> None:
+    fitted = calibrated(manifest, drier_vegetation=(1.0, 0.0, 0.95))
     seen = window(9.0, {"greener vegetation": 1.0, "drier vegetation": 2.0})
     assert read(fitted, seen).keywords == ("greener vegetation",)
+
+
+def test_what_is_denied_takes_no_place_among_the_three(manifest: Manifest) -> None:
+    names = {"greener vegetation": 4.0, "drier vegetation": 3.0, "mud": 2.0, "boats": 1.0}
+    assert read(manifest, window(9.0, names)).keywords == ("greener vegetation", "mud", "boats")
+
+
+def test_a_sure_change_that_reaches_no_keyword_is_called_by_the_likeliest(manifest: Manifest) -> None:
+    seen = window(9.0, {"mud": log_odds(0.3), "debris": log_odds(0.4)})
+    for guess, names in ((None, ()), (0.41, ()), (0.39, ("debris",)), (0.1, ("debris",))):
+        found = read(calibrated(manifest, guess), seen)
+        assert found.keywords == names and found.status == "changed"
+        assert len(found.facts.findings) == 1
+    # By its calibrated probability it is the other one.
+    assert read(calibrated(manifest, 0.39, debris=(1.0, -1.0, 0.5)), seen).keywords == ()
+    assert read(calibrated(manifest, 0.29, debris=(1.0, -1.0, 0.5)), seen).keywords == ("mud",)
+
+
+def test_nothing_is_guessed_beside_a_keyword_that_is_reached(manifest: Manifest) -> None:
+    """Even where another one is likelier."""
+    fitted = calibrated(manifest, 0.1, mud=(1.0, 0.0, 0.2))
+    seen = window(9.0, {"mud": log_odds(0.3), "debris": log_odds(0.4)})
+    assert read(fitted, seen).keywords == ("mud",)
+
+
+def test_only_where_the_answer_is_changed_there_is_a_guess(manifest: Manifest) -> None:
+    fitted = calibrated(manifest, 0.1)
+    for score, status, names in ((0.1, "unchanged", ()), (0.5, "unsure", ()), (0.7, "changed", ("mud",))):
+        found = read(fitted, window(log_odds(score), {"mud": log_odds(0.4)}))
+        assert (found.status, found.keywords) == (status, names)
+
+
+def test_a_guess_in_many_windows_needs_more(manifest: Manifest) -> None:
+    seen = window(9.0, {"mud": log_odds(0.4)})
+    fitted = calibrated(manifest, 0.3)
+    assert read(fitted, seen).keywords == ("mud",) and read(fitted, seen, seen).keywords == ()
+    assert read(calibrated(manifest, 0.2), seen, seen).keywords == ("mud",)
 
 
 def test_at_most_three_keywords_the_strongest_first(manifest: Manifest) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsccli.datasets.backgrounds import Label, Sources, read_sources
+from rsccli.datasets import backgrounds
+from rsccli.datasets.backgrounds import Label, Mark, Sources, read_sources
+from rsccli.datasets.generated import generate
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.training.development import (
+    SEED,
+    SIDE,
     Figures,
     HeldOut,
     RealPair,
@@ -82,12 +86,50 @@ def test_a_change_without_a_mark_says_nothing_of_quarters(sources: Sources):
     assert len(whole) == 1 and quarters == []
 
 
+def test_doubtful_ground_says_nothing_of_its_quarter(sources: Sources):
+    """Neither that it changed, however large it is, nor that it did not."""
+    doubtful = Mark("new house", (150.0, 20.0, 230.0, 100.0), False)
+    main = Mark("new house", INSIDE, True)
+    _, quarters = labelled(sources, Label("unchanged", marks=(doubtful,)))
+    assert answers(quarters) == {"0,0": False, "1,0": False, "1,1": False}
+    _, quarters = labelled(sources, Label("changed", ("new house",), (INSIDE,), marks=(main, doubtful)))
+    assert answers(quarters) == {"0,0": True, "1,0": False, "1,1": False}
+    _, quarters = labelled(sources, Label("minor", ("new house",), (), marks=(doubtful,)))
+    assert answers(quarters) == {"0,0": False, "1,0": False, "1,1": False}
+
+
+def test_a_doubtful_mark_in_a_changed_quarter_leaves_it_changed(sources: Sources):
+    marks = (Mark("mud", (90.0, 90.0, 110.0, 110.0), False), Mark("new house", INSIDE, True))
+    _, quarters = labelled(sources, Label("changed", ("new house",), (INSIDE,), marks=marks))
+    assert answers(quarters) == {"0,0": True, "0,1": False, "1,0": False, "1,1": False}
+
+
+def test_a_doubtful_mark_close_to_a_border_leaves_both_quarters_out(sources: Sources):
+    for right, seen in ((126.0, {"1,0", "1,1"}), (122.0, {"0,1", "1,0", "1,1"})):
+        label = Label("unchanged", marks=(Mark("", (80.0, 20.0, right, 60.0), False),))
+        assert set(answers(labelled(sources, label)[1])) == seen
+
+
 def test_generated_pairs_of_a_split_lie_on_its_places_and_are_changed(little_data: Path):
     held_out = read_held_out(little_data, "development", 3)
     assert held_out.real == () and len(held_out.generated) == 3
     for pair in held_out.generated:
         assert pair.background.startswith(("demo_5", "demo_10"))
         assert pair.changed and pair.keywords and pair.mask.any()
+
+
+def test_held_out_changes_are_drawn_only_where_everything_is_known(little_data: Path, monkeypatch: pytest.MonkeyPatch):
+    marks = (Mark("mud", (100.0, 100.0, 140.0, 140.0), False), Mark("new house", (20.0, 30.0, 60.0, 70.0), True))
+    labels = {f"demo_{place}:2016-2018": Label("minor", marks=marks) for place in (5, 10)}
+    monkeypatch.setattr(backgrounds, "read_labels", lambda: labels)
+    sources = read_sources(little_data, "development")
+    usual = [generate(sources, SEED, index, SIDE) for index in range(30)]
+    known = [pair for pair in usual if pair.changed and pair.keywords and pair.known.all()]
+    assert 3 <= len(known) < sum(bool(pair.changed and pair.keywords) for pair in usual)
+    drawn = read_held_out(little_data, "development", len(known)).generated
+    assert [pair.background for pair in drawn] == [pair.background for pair in known]
+    for pair, other in zip(drawn, known, strict=True):
+        assert pair.known.all() and np.array_equal(pair.post, other.post)
 
 
 def test_figures_are_shares_and_scores_come_for_every_pair(little_run: TrainSpec, sources: Sources):
@@ -122,15 +164,32 @@ def test_pairs_of_different_sizes_are_scored_as_when_alone(little_run: TrainSpec
         assert np.allclose(together.mask[row], alone.mask[0], atol=1e-3)
 
 
+def test_padding_does_not_count_as_size(little_run: TrainSpec, sources: Sources):
+    """A quarter that stands in a corner of a larger frame is as large as it is alone."""
+    model = model_of(load_state(best_checkpoint(little_run.output)))
+    whole, quarters = labelled(sources, Label("unchanged"))
+    corner = np.zeros((256, 256), bool)
+    corner[:128, :128] = True
+    frames = [(pair.pre, pair.post, pair.gsd_m) for pair in (whole[0], whole[0], whole[0])]
+    scored = score(model, frames, valid=[corner, ~corner, corner | ~corner])
+    assert [mask.shape for mask in scored.mask] == [(64, 64)] * 3
+    assert scored.pixels.tolist() == [128**2, 3 * 128**2, 4 * 128**2]
+    alone = score(model, [(quarters[0].pre, quarters[0].post, quarters[0].gsd_m)])
+    assert scored.octaves[0] == alone.octaves[0] == 0.0 and scored.octaves[2] == 1.0
+    assert np.isfinite(score(model, frames[:1], valid=[corner & ~corner]).octaves).all()
+
+
 def test_some_pairs_keep_all_of_their_scores():
     count = np.arange(3.0)
     keywords, domain = count[:, None] + np.zeros(len(KEYWORDS)), count[:, None] + np.zeros(2)
     masks = [np.full((side, side), side, np.float32) for side in (16, 32, 64)]
+    pixels = np.array([64.0, 128.0, 256.0]) ** 2
     looks = (count[:, None, None] + np.zeros((2, 5))).astype(np.float32)
-    some = ScoredPairs(count, count + 10, keywords, domain, masks, looks).some(np.array([True, False, True]))
+    some = ScoredPairs(count, count + 10, keywords, domain, masks, looks, pixels).some(np.array([True, False, True]))
     assert (some.change.tolist(), some.vectors.tolist()) == ([0, 2], [10, 12])
     assert some.keywords[:, 0].tolist() == some.domain[:, 0].tolist() == some.looks[:, 0, 0].tolist() == [0, 2]
-    assert [mask.shape for mask in some.mask] == [(16, 16), (64, 64)] and some.octaves.tolist() == [-1.0, 1.0]
+    assert [mask.shape for mask in some.mask] == [(16, 16), (64, 64)]
+    assert some.pixels.tolist() == [64**2, 256**2] and some.octaves.tolist() == [-1.0, 1.0]
 
 
 def test_the_choice_rises_with_every_figure():
@@ -154,7 +213,7 @@ def test_mean_precision_leaves_out_keywords_that_are_too_rare():
     wanted = np.zeros((4, len(KEYWORDS)), bool)
     wanted[:2, 0], wanted[0, 1] = True, True
     none = np.zeros(4)
-    scored = ScoredPairs(none, none, keywords, np.zeros((4, 2)), [], np.zeros((4, 2, 1), np.float32))
+    scored = ScoredPairs(none, none, keywords, np.zeros((4, 2)), [], np.zeros((4, 2, 1), np.float32), none + 1)
     assert mean_precision(scored, wanted, 2) == 1.0
     assert mean_precision(scored, wanted, 1) == pytest.approx((1.0 + 0.25) / 2)
     assert np.isnan(mean_precision(scored, wanted, 3))

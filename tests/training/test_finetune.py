@@ -27,7 +27,7 @@ from rsccli.training.sides import Sides, split_pairs
 from rsccli.training.user_pairs import UserPair, batch_of, fixed_views, read_user_pair, record_labels, training_view
 from rsccli.training.user_words import caption_facts, keyword_of
 
-SIDE = 64
+SIDE, K = 64, len(KEYWORDS)
 HOUSE = (10, 20, 24, 24)  # left, top, width, height
 
 
@@ -216,36 +216,76 @@ def test_the_bundle_can_be_written_and_started_from(pairs: Path, spec: FinetuneS
     assert not any("no thresholds of its own" in note for note in notes)
 
 
-def test_the_shipped_weight_of_the_size_is_read_and_older_bundles_have_none(tmp_path: Path):
-    limits = {"changed": 0.6, "unchanged": 0.2, "keywords": [0.5] * len(KEYWORDS), "mask": 0.4, "domain": 2.0}
+def test_everything_that_is_shipped_is_read_and_what_older_bundles_lack_changes_nothing(tmp_path: Path):
+    limits = {"changed": 0.6, "unchanged": 0.2, "keywords": [0.5] * K, "mask": 0.4, "domain": 2.0}
     scores = {"scale": 2.0, "bias": -0.5, "vectors": 0.1}
-    for more, size in (({"size": -0.7}, -0.7), ({}, 0.0)):
-        (tmp_path / "rsccli.json").write_text(json.dumps({"calibration": scores | more, "thresholds": limits}))
-        shipped = shipped_calibration(tmp_path / "weights.pt")
-        assert shipped == Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * len(KEYWORDS), 0.4, 0.1, 2.0, size)
+    old = Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * K, 0.4, 0.1, 2.0, 0.0, (1.0,) * K, (0.0,) * K, None)
+    later = {"size": -0.7, "keyword_scale": [2.0] * K, "keyword_bias": [-1.0] * K}
+    new = replace(old, size=-0.7, keyword_scale=(2.0,) * K, keyword_bias=(-1.0,) * K, guess=0.15)
+    for more, limit, expected in (({}, {}, old), (later, {"guess": 0.15}, new), ({}, {"guess": None}, old)):
+        content = {"calibration": scores | more, "thresholds": limits | limit}
+        (tmp_path / "rsccli.json").write_text(json.dumps(content))
+        assert shipped_calibration(tmp_path / "weights.pt") == expected
 
 
 def _scored(changed: np.ndarray, large: np.ndarray, seed: int = 0) -> Scored:
     """Views of 128 and 256 pixels; the large ones score higher by 5, changed or not."""
     count = len(changed)
     change = np.random.default_rng(seed).normal(0, 0.5, count) + 3.0 * (changed == 1) + 5.0 * large
-    masks = [np.zeros((64, 64) if each else (32, 32), np.float32) for each in large]
-    keywords, looks = np.zeros((count, len(KEYWORDS))), np.zeros((count, 2, 1), np.float32)
-    scores = ScoredPairs(change, np.zeros(count), keywords, np.ones((count, 2)), masks, looks)
+    masks = [np.zeros((1, 1), np.float32)] * count
+    keywords, looks = np.zeros((count, K)), np.zeros((count, 2, 1), np.float32)
+    pixels = np.where(large, 256.0, 128.0) ** 2
+    scores = ScoredPairs(change, np.zeros(count), keywords, np.ones((count, 2)), masks, looks, pixels)
     nobody = np.zeros(count, bool)
     return Scored(scores, changed, keywords > 0, nobody, nobody, (None,) * count)
 
 
-def test_views_of_a_size_that_scores_higher_are_told_apart_like_the_others():
+def test_the_weight_of_the_size_is_the_shipped_one_and_tells_views_of_both_sizes_apart():
+    """What a user's few views could teach of it is left alone."""
     number = np.arange(400)
     # Of every fourth view nobody knows.
     changed = np.where(number % 4 == 0, np.nan, number % 4 == 1)
-    fitted = recalibrated(Calibration(), _scored(changed, number % 8 < 4))
-    assert fitted.size < -1.0
-    gain = figures(_scored(changed, number % 8 < 4, seed=1), fitted)
-    assert gain.accuracy is not None and gain.accuracy > 0.95 and gain.auc is not None and gain.auc > 0.98
-    without = figures(_scored(changed, number % 8 < 4, seed=1), replace(fitted, size=0.0))
-    assert without.auc is not None and without.auc < 0.9
+    weights: list[float] = []
+    for size, least, most in ((-5.0, 0.98, 1.0), (0.0, 0.0, 0.9)):
+        fitted = recalibrated(Calibration(size=size), _scored(changed, number % 8 < 4))
+        assert fitted.size == size
+        gain = figures(_scored(changed, number % 8 < 4, seed=1), fitted)
+        assert gain.auc is not None and least <= gain.auc <= most
+        assert gain.accuracy is not None and (gain.accuracy > 0.95) == (size < 0.0)
+        weights.append(fitted.scale)
+    assert weights[0] > 2 * weights[1]
+
+
+def test_a_lone_size_moves_the_bias_to_the_weight_that_is_kept():
+    number = np.arange(400)
+    scored = _scored((number % 2).astype(float), number >= 0)
+    one, other = (recalibrated(Calibration(size=size), scored) for size in (0.0, -5.0))
+    assert other.size == -5.0 and other.bias == pytest.approx(one.bias + 5.0, abs=0.1)
+    first, second = (figures(_scored(scored.changed, number >= 0, seed=1), each) for each in (one, other))
+    assert first.accuracy == second.accuracy is not None and first.accuracy is not None and first.accuracy > 0.95
+
+
+def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():
+    """Pairs with the keyword stand at a logit of 2, others at 0; too few have the second keyword."""
+    number = np.arange(200)
+    keywords = np.zeros((200, K))
+    keywords[:, :2] = np.random.default_rng(0).uniform(-0.1, 0.1, (200, 2))
+    has = np.zeros((200, K), bool)
+    has[number % 4 == 0, 0], has[:2, 1] = True, True
+    keywords[has] += 2.0
+    told = _scored((number % 2).astype(float), number < 100)
+    every = np.ones(200, bool)
+    told = replace(told, scores=replace(told.scores, keywords=keywords), keywords=has, named=every, complete=every)
+    start = Calibration(keyword_scale=(3.0,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K, guess=0.2)
+    fitted = recalibrated(start, told)
+    lowest = keywords[has[:, 0], 0].min()
+    assert fitted.keywords[0] == pytest.approx(1 / (1 + np.exp(4.0 - 3.0 * lowest)), abs=1e-4)
+    assert fitted.keywords[1:] == start.keywords[1:] and fitted.guess == 0.2
+    assert (fitted.keyword_scale, fitted.keyword_bias) == (start.keyword_scale, start.keyword_bias)
+    gain = figures(told, fitted)
+    assert gain.keyword_precision == 1.0 and gain.keyword_recall is not None and gain.keyword_recall > 0.9
+    # Logits of 2 lie below 0.9 by themselves; another bias silences all of them.
+    assert figures(told, replace(fitted, keyword_bias=(-20.0,) * K)).keyword_recall == 0.0
 
 
 def test_the_weight_of_the_size_stays_where_one_class_is_missing():

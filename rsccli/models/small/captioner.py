@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "rsccli-small"
+BUNDLED_INT8 = BUNDLED.with_name("rsccli-small-int8")
 # Windows in one encoder call: more use no less time on a CPU, and their activations are what memory goes to. A GPU
 # wants more at once, and its memory is its own.
 CPU_ENCODER_TILES = 4
@@ -101,6 +102,13 @@ class SmallFactory:
             BundleError: a file is missing, damaged or altered; names it.
         """
         return open_bundle(self._folder, verify)
+
+
+class SmallInt8Factory(SmallFactory):
+    """The same with 8-bit convolutions: the other bundle inside the package."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED_INT8)
 
 
 class SmallCaptioner:

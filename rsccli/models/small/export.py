@@ -40,8 +40,8 @@ class Calibration:
         scale, bias, vectors, size: of the score, see `rsccli.models.manifest.Calibration`.
         changed: at or above this score a pair is changed.
         unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
-        keyword_scale, keyword_bias, keyword_size: make that probability. guess: what the strongest keyword of a changed pair needs
-        where none reaches its own; None: it stays unnamed.
+        keyword_scale, keyword_bias, keyword_size: make that probability.
+        guess: what the strongest keyword of a changed pair needs where none reaches its own; None: it stays unnamed.
         mask: probability at or above which a cell of the mask is changed.
         domain: squared distance from the training data above which a date is foreign; None: never.
     """
