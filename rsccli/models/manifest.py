@@ -83,21 +83,24 @@ class DecoderSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logistic regression on a window: sigmoid(scale * change_logit + vectors * change_vector + size * octaves + bias).
+    """Logistic regression on a window.
 
-    ``octaves`` is log2 of the window's side (the root of its pixels) over 128 px: the network's strongest spot is
-    stronger where there is more ground to find one on. A keyword's probability is
-    sigmoid(keyword_scale * (keyword_logit + keyword_size * octaves) + keyword_bias), with one of each for every
-    keyword; empty: 1, 0 and 0.
+    Its log-odds are scale * change_logit + vectors * change_vector + spot * mask_spot + size * octaves + bias.
+    ``mask_spot`` is the log-odds of the strongest cells of the mask, ``octaves`` log2 of the window's side (the root of
+    its pixels) over 128 px: the strongest spot is stronger where there is more ground to find one on. The log-odds of a
+    keyword are keyword_scale * keyword_logit + keyword_spot * spot + keyword_size * octaves + keyword_bias, with one of
+    each for every keyword (none: 1, 0, 0 and 0), where ``spot`` is the log-odds of the cells that most changed to it.
     """
 
     scale: float
     bias: float
     vectors: float = 0.0
     size: float = 0.0
+    spot: float = 0.0
     keyword_scale: tuple[float, ...] = ()
-    keyword_bias: tuple[float, ...] = ()
+    keyword_spot: tuple[float, ...] = ()
     keyword_size: tuple[float, ...] = ()
+    keyword_bias: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,7 @@ class Thresholds:
     Attributes:
         changed: a tile with at least this score is changed.
         unchanged: a tile with at most this score is unchanged; between the two it is unsure.
-        keywords: one for each keyword, on its probability. guess: what the strongest keyword of a changed tile needs
-            where none reaches its own; None: such a tile changed in a way that cannot be named.
+        keywords: one for each keyword, on its probability.
         mask: on sigmoid(mask logit).
         domain: squared distance from the training data above which a tile is not judged; None: no such check.
     """
@@ -118,7 +120,6 @@ class Thresholds:
     keywords: tuple[float, ...]
     mask: float
     domain: float | None = None
-    guess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -284,11 +285,12 @@ def _decoder(fields: Fields) -> DecoderSpec:
 def _calibration(fields: Fields, keywords: int) -> Calibration:
     vectors = fields.number("vectors") if fields.has("vectors") else 0.0
     size = fields.number("size") if fields.has("size") else 0.0
+    spot = fields.number("spot") if fields.has("spot") else 0.0
     each = [
         fields.numbers(name, length=keywords) if fields.has(name) else ()
-        for name in ("keyword_scale", "keyword_bias", "keyword_size")
+        for name in ("keyword_scale", "keyword_spot", "keyword_size", "keyword_bias")
     ]
-    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size, *each)
+    spec = Calibration(fields.number("scale"), fields.number("bias"), vectors, size, spot, *each)
     fields.done()
     return spec
 
@@ -300,7 +302,6 @@ def _thresholds(fields: Fields, keywords: int) -> Thresholds:
         keywords=fields.numbers("keywords", length=keywords, low=0.0, high=1.0),
         mask=fields.number("mask", low=0.0, high=1.0),
         domain=fields.number("domain", low=0.0) if fields.has("domain") else None,
-        guess=fields.number("guess", low=0.0, high=1.0) if fields.has("guess") else None,
     )
     fields.done()
     if spec.unchanged > spec.changed:

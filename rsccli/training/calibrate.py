@@ -6,7 +6,7 @@ keeps false alarms on real pairs rare. What a foreign image is follows from what
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +29,16 @@ Wanted = npt.NDArray[np.bool_]
 FALSE_ALARMS = 0.04
 MISSED_AS_UNCHANGED = 0.08
 KEYWORD_FALSE_ALARMS = 0.03
-# Of keywords that no real chip has. What is drawn carries the flood's look over as a ranking, not as a level
+# Of keywords that hardly any real chip has. What is drawn carries the look of water over as a ranking, not as a level
 # (it was so in every network that was tried), and a flood that is missed costs more than another word.
 RARE_FALSE_ALARMS = 0.004
-FOUND_BY_RANK = {"flood": 0.015, "water gain": 0.015}
-FEWEST_INNOCENT = 50
-KEYWORD_RIDGE, LEAST_SCALE = 1e-2, 0.3
-# A guess should be right more often than not.
-GUESS_PRECISION = 0.5
+FOUND_BY_RANK = {"flood": 0.015, "water gain": 0.015, "water loss": 0.015}
+# Water is told before grass: the probability that such a keyword has at its threshold.
+RANKED_FROM = 0.9
+FEWEST_INNOCENT = 20
+# Innocent pairs of two sizes are compared where so many of them score higher.
+ALARM_SHARES = (0.05, 0.1, 0.15, 0.2)
+KEYWORD_RIDGE, LEAST_SCALE = 1e-3, 0.3
 FEWEST_POSITIVES = 5
 MASK_THRESHOLDS = tuple(float(t) for t in np.linspace(0.1, 0.7, 13))
 # Real dates of held-out places may lie this much further out than all but a few of them do.
@@ -47,6 +49,12 @@ SHRINKAGE = 0.1
 def logistic(values: F64) -> F64:
     """1 / (1 + exp(-x))."""
     return 1.0 / (1.0 + np.exp(-values))
+
+
+def log_odds(probabilities: F64) -> F64:
+    """Inverse of `logistic`, kept finite."""
+    kept = np.clip(probabilities, 1e-9, 1.0 - 1e-9)
+    return np.asarray(np.log(kept / (1.0 - kept)), np.float64)
 
 
 def fit_logistic(
@@ -77,43 +85,59 @@ class ScoreFit:
 
     scale: float
     vectors: float
+    spot: float
     size: float
     bias: float
 
 
 def fit_score(scored: ScoredPairs, changed: Wanted, size: float | None = None) -> ScoreFit:
-    """How change logit, change vector and size make the score.
+    """How change logit, change vector, strongest spot of the mask and size make the score.
 
-    A negative weight of the change vector would turn an answer round, so it is 0.
+    Changed and unchanged pairs weigh the same, however many there are.
 
     Args:
         scored: pairs of one window each. changed: bool (n,).
-        size: weight of the size; None: learnt from the sizes that both changed and unchanged pairs have, where each
-            of the two weighs the same, so that neither their number nor a size's share of them is learnt.
+        size: weight of the size; None: what makes false alarms as frequent on large as on small pairs.
     """
-    octave = scored.octaves
     if size is None:
-        groups = [(octave == value) & (changed == flag) for value in np.unique(octave) for flag in (False, True)]
-        both = [one | other for one, other in zip(groups[::2], groups[1::2], strict=True) if one.any() and other.any()]
-        weight = sum(((group & np.any(both, 0)) / max(1, group.sum()) for group in groups), np.zeros(len(octave)))
-        if len(both) < 2:
-            return fit_score(scored, changed, 0.0)
-        extra, offset = octave[:, None], np.zeros(len(octave))
-    else:
-        weight = np.where(changed, 1.0 / max(1, changed.sum()), 1.0 / max(1, (~changed).sum()))
-        extra, offset = np.zeros((len(octave), 0)), size * octave
-    weight = weight / weight.sum()
-    features = np.concatenate([scored.change[:, None], scored.vectors[:, None], extra], 1)
-    theta = fit_logistic(features, changed, weight, offset=offset)
-    if theta[1] <= 0:
-        theta = np.insert(fit_logistic(np.delete(features, 1, 1), changed, weight, offset=offset), 1, 0.0)
-    learnt = float(theta[2]) if size is None else size
-    return ScoreFit(max(float(theta[0]), 0.05), float(theta[1]), learnt, float(theta[-1]))
+        fit = _fit_score(scored, changed, 0.0)
+        odds = log_odds(answer_scores(scored, fit))
+        large, small = (odds[~changed & side] for side in (scored.octaves >= 0.75, scored.octaves < 0.25))
+        size = _equal_alarms(small, large, float(scored.octaves.max() - scored.octaves.min()), ALARM_SHARES)
+    return _fit_score(scored, changed, size)
+
+
+def _fit_score(scored: ScoredPairs, changed: Wanted, size: float) -> ScoreFit:
+    """The fit for a given weight of the size; what would turn an answer round (a negative weight) is left out."""
+    weight = np.where(changed, 0.5 / max(1, changed.sum()), 0.5 / max(1, (~changed).sum()))
+    features = np.stack([scored.change, scored.vectors, scored.spots], 1)
+    used = np.array([True, True, True])
+    while True:
+        theta = np.zeros(len(used) + 1)
+        theta[[*used, True]] = fit_logistic(features[:, used], changed, weight, offset=size * scored.octaves)
+        wrong = used & (theta[:-1] < 0) & [False, True, True]
+        if not wrong.any():
+            return ScoreFit(max(float(theta[0]), 0.05), float(theta[1]), float(theta[2]), size, float(theta[3]))
+        used &= ~wrong
+
+
+def _equal_alarms(small: F64, large: F64, doublings: float, shares: tuple[float, ...]) -> float:
+    """What a doubling of the side takes off a score, 0 or less, so that as many innocent pairs reach a limit.
+
+    Args:
+        small, large: log-odds of innocent pairs of two sizes. doublings: between them.
+        shares: of innocent pairs beyond the limits that are compared.
+    """
+    if len(large) < FEWEST_INNOCENT or len(small) < FEWEST_INNOCENT or doublings < 0.5:
+        return 0.0
+    levels = 1.0 - np.array(shares)
+    return min(0.0, float((np.quantile(small, levels) - np.quantile(large, levels)).mean()) / doublings)
 
 
 def answer_scores(scored: ScoredPairs, fit: ScoreFit | Calibration) -> F64:
     """Calibrated scores (n,), 0-1, of pairs that are one window each."""
-    return logistic(fit.scale * scored.change + fit.vectors * scored.vectors + fit.size * scored.octaves + fit.bias)
+    network = fit.scale * scored.change + fit.spot * scored.spots
+    return logistic(network + fit.vectors * scored.vectors + fit.size * scored.octaves + fit.bias)
 
 
 def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
@@ -133,16 +157,23 @@ def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
 
 
 class Evidence(NamedTuple):
-    """Keyword logits of real pairs: (n, K), with doublings of their side over 128 px (n,).
+    """What speaks for keywords on real pairs.
 
     Attributes:
+        logits, spots: (n, K). octaves: doublings of their side over 128 px (n,).
         wanted: bool (n, K), which keywords each pair has. innocent: bool (n, K), which it has for certain not.
     """
 
     logits: F64
+    spots: F64
     octaves: F64
     wanted: Wanted
     innocent: Wanted
+
+    def mixed(self, k: int, weights: F64) -> F64:
+        """Log-odds of a keyword (n,) by the weights of logit, spot and size, without bias."""
+        network = weights[0] * self.logits[:, k] + weights[1] * self.spots[:, k]
+        return np.asarray(network + weights[2] * self.octaves, np.float64)
 
 
 def whole_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
@@ -159,13 +190,14 @@ def whole_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
         if keep
     ]
     every = [*forward, *backward]
+    first, second = measured.whole, measured.swapped.some(kept)
+    shape = (-1, len(KEYWORDS))
     return Evidence(
-        np.concatenate([measured.whole.keywords, measured.swapped.keywords[kept]]),
-        np.concatenate([measured.whole.octaves, measured.swapped.octaves[kept]]),
-        np.array([[name in named for name in KEYWORDS] for named, _ in every], bool).reshape(-1, len(KEYWORDS)),
-        np.array([[name not in {*named, *seen} for name in KEYWORDS] for named, seen in every], bool).reshape(
-            -1, len(KEYWORDS)
-        ),
+        np.concatenate([first.keywords, second.keywords]),
+        np.concatenate([first.keyword_spots, second.keyword_spots]),
+        np.concatenate([first.octaves, second.octaves]),
+        np.array([[name in named for name in KEYWORDS] for named, _ in every], bool).reshape(shape),
+        np.array([[name not in {*named, *seen} for name in KEYWORDS] for named, seen in every], bool).reshape(shape),
     )
 
 
@@ -173,91 +205,84 @@ def quarter_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
     """Of quarters, of which it is only known what they do not have."""
     innocent = [[not pair.changed or name not in pair.possible for name in KEYWORDS] for pair in held_out.quarters]
     none = np.zeros((len(innocent), len(KEYWORDS)), bool)
-    return Evidence(
-        measured.quarters.keywords, measured.quarters.octaves, none, np.array(innocent, bool).reshape(none.shape)
-    )
+    scored = measured.quarters
+    known = np.array(innocent, bool).reshape(none.shape)
+    return Evidence(scored.keywords, scored.keyword_spots, scored.octaves, none, known)
+
+
+def drawn_evidence(held_out: HeldOut, measured: Measured) -> Evidence:
+    """Of generated pairs, all of whose keywords are known."""
+    scored, wanted = measured.generated, wanted_keywords(held_out.generated)
+    return Evidence(scored.keywords, scored.keyword_spots, scored.octaves, wanted, ~wanted)
 
 
 @dataclass(frozen=True)
 class KeywordFit:
-    """The part of a `Calibration` that makes keywords: of each logit scale, bias, size and threshold, and the guess."""
+    """The part of a `Calibration` that makes keywords."""
 
     keyword_scale: tuple[float, ...]
-    keyword_bias: tuple[float, ...]
+    keyword_spot: tuple[float, ...]
     keyword_size: tuple[float, ...]
+    keyword_bias: tuple[float, ...]
     keywords: tuple[float, ...]
-    guess: float | None
 
 
 def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
-    """How keyword logits become probabilities and words.
+    """How keyword logits and spots become probabilities and words.
 
-    The size of a pair is weighed so that false alarms are as rare on chips as on their quarters. A keyword that enough
-    real chips have gets its probability from them (Platt 1999), and is named from where F1 is best. One that too few
-    have is named where few real pairs without it are, and where F1 is best on generated pairs unless `FOUND_BY_RANK`
-    knows it better; there its probability is even.
+    A keyword that enough real chips have gets its probability from them (Platt 1999), and is named from where F1 is
+    best. One that too few have follows its spot alone, and is named where few real pairs without it are, and where F1
+    is best on generated pairs unless `FOUND_BY_RANK` knows it better; there its probability is even. The size of a pair
+    is weighed so that false alarms are as rare on chips as on their quarters.
     """
     whole, quarters = whole_evidence(held_out, measured), quarter_evidence(held_out, measured)
-    on_drawn, drawn = wanted_keywords(held_out.generated), measured.generated
-    even = np.full(len(whole.logits), 1.0 / len(whole.logits))
-    scales, biases, sizes, thresholds = [], [], [], []
+    drawn = drawn_evidence(held_out, measured)
+    rows = []
     for k, name in enumerate(KEYWORDS):
-        real, wanted = whole.logits[:, k], whole.wanted[:, k]
-        enough = wanted.sum() >= FEWEST_POSITIVES
+        wanted = whole.wanted[:, k]
+        enough = wanted.sum() >= FEWEST_POSITIVES and name not in FOUND_BY_RANK
         alarms = KEYWORD_FALSE_ALARMS if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
-        size = _size_weight(whole, quarters, k, alarms)
-        real = real + size * whole.octaves
-        innocent = np.concatenate(
-            [
-                real[whole.innocent[:, k]],
-                (quarters.logits[:, k] + size * quarters.octaves)[quarters.innocent[:, k]],
-            ]
-        )
-        floor = float(np.quantile(innocent, 1.0 - alarms))
+        weights, bias = _platt(whole, k) if enough else (np.array([0.0, 1.0, 0.0]), 0.0)
+        large, small = (part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters))
+        weights[2] = _equal_alarms(small, large, float(whole.octaves.mean() - quarters.octaves.mean()), (alarms,))
+        innocent = np.concatenate([part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters)])
+        threshold = float(np.quantile(innocent, 1.0 - alarms))
         if enough:
-            scale, bias = fit_logistic(real[:, None], wanted, even, KEYWORD_RIDGE)
-            scale = max(float(scale), LEAST_SCALE)
-            threshold = scale * keyword_threshold(real, wanted, floor) + float(bias)
-        else:
-            if name not in FOUND_BY_RANK and on_drawn[:, k].any():
-                floor = keyword_threshold(drawn.keywords[:, k] + size * drawn.octaves, on_drawn[:, k], floor)
-            scale, bias, threshold = 1.0, -floor, 0.0
-        scales.append(round(scale, 4))
-        biases.append(round(float(bias), 4))
-        sizes.append(round(size, 4))
-        thresholds.append(round(float(logistic(np.array([threshold]))[0]), 5))
-    fit = KeywordFit(tuple(scales), tuple(biases), tuple(sizes), tuple(thresholds), None)
-    odds = np.array(scales) * (whole.logits + np.array(sizes) * whole.octaves[:, None]) + np.array(biases)
-    return replace(fit, guess=_guess(logistic(odds), whole.wanted, fit))
+            # The size was not known when the bias was fitted.
+            bias -= float(weights[2] * whole.octaves.mean())
+            threshold = keyword_threshold(whole.mixed(k, weights), wanted, threshold)
+        elif name not in FOUND_BY_RANK and drawn.wanted[:, k].any():
+            threshold = keyword_threshold(drawn.mixed(k, weights), drawn.wanted[:, k], threshold)
+        if not enough:
+            first = RANKED_FROM if name in FOUND_BY_RANK else 0.5
+            bias = float(log_odds(np.array(first))) - threshold
+        rows.append((*(round(float(weight), 4) for weight in weights), round(bias, 4), threshold + bias))
+    scale, spot, size, bias_, limit = zip(*rows, strict=True)
+    limits = tuple(round(float(p), 5) for p in logistic(np.array(limit)))
+    return KeywordFit(scale, spot, size, bias_, limits)
 
 
-def _size_weight(whole: Evidence, quarters: Evidence, k: int, alarms: float) -> float:
-    """What a doubling of the side takes off a keyword's logit, 0 or less."""
-    large, small = (part.logits[part.innocent[:, k], k] for part in (whole, quarters))
-    if len(large) < FEWEST_INNOCENT or len(small) < FEWEST_INNOCENT:
-        return 0.0
-    doublings = float(whole.octaves.mean() - quarters.octaves.mean())
-    if doublings < 0.5:
-        return 0.0
-    gap = float(np.quantile(small, 1.0 - alarms) - np.quantile(large, 1.0 - alarms))
-    return min(0.0, gap / doublings)
-
-
-def _guess(odds: F64, wanted: Wanted, fit: KeywordFit) -> float | None:
-    """Least probability from which the strongest keyword of changed chips that reach no threshold is mostly right."""
-    some = wanted.any(1) & ~(odds >= np.array(fit.keywords)).any(1)
-    best = odds.argmax(1)
-    rows = np.flatnonzero(some)
-    order = rows[np.argsort(-odds[rows, best[rows]], kind="stable")]
-    right = wanted[order, best[order]]
-    good = np.flatnonzero(np.cumsum(right) >= GUESS_PRECISION * np.arange(1, len(right) + 1))
-    return round(float(odds[order[good[-1]], best[order[good[-1]]]]), 4) if len(good) else None
+def _platt(real: Evidence, k: int) -> tuple[F64, float]:
+    """Weights of logit, spot and size (0 as yet), and bias; neither of the two speaks against its keyword."""
+    features = np.stack([real.logits[:, k], real.spots[:, k]], 1)
+    even = np.full(len(features), 1.0 / len(features))
+    used = [True, True]
+    while True:
+        theta = fit_logistic(features[:, used], real.wanted[:, k], even, KEYWORD_RIDGE)
+        weights = np.zeros(3)
+        weights[:2][used] = theta[:-1]
+        if weights.min() >= 0 or sum(used) == 1:
+            return np.maximum(weights, [LEAST_SCALE if used == [True, False] else 0.0, 0.0, 0.0]), float(theta[-1])
+        used = [bool(weight >= 0) for weight in weights[:2]]
+        used = used if any(used) else [True, False]
 
 
 def keyword_odds(scored: ScoredPairs, fit: Calibration) -> F64:
     """Calibrated log-odds of keywords (n, K)."""
-    sized = scored.keywords + scored.octaves[:, None] * np.array(fit.keyword_size)
-    return np.asarray(sized * np.array(fit.keyword_scale) + np.array(fit.keyword_bias), np.float64)
+    network = np.array(fit.keyword_scale) * scored.keywords + np.array(fit.keyword_spot) * scored.keyword_spots
+    return np.asarray(
+        network + np.array(fit.keyword_size) * scored.octaves[:, None] + np.array(fit.keyword_bias), np.float64
+    )
 
 
 def mask_threshold(held_out: HeldOut, whole: ScoredPairs) -> float:
@@ -300,7 +325,7 @@ def domain_limit(scored: ScoredPairs) -> float:
 def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
     """All thresholds of a network from its scores on development pairs.
 
-    A pair is called changed where few of the real unchanged pairs of its size score as high (``FALSE_ALARMS``),
+    A pair is called changed where few of the real unchanged pairs score as high (``FALSE_ALARMS``, sizes weigh alike),
     unchanged where at most ``MISSED_AS_UNCHANGED`` of the real changed chips score as low; between the two, unsure.
 
     Args:
@@ -311,6 +336,7 @@ def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
         change=np.concatenate([measured.whole.change, measured.quarters.change]),
         vectors=np.concatenate([measured.whole.vectors, measured.quarters.vectors]),
         keywords=np.concatenate([measured.whole.keywords, measured.quarters.keywords]),
+        keyword_spots=np.concatenate([measured.whole.keyword_spots, measured.quarters.keyword_spots]),
         domain=np.concatenate([measured.whole.domain, measured.quarters.domain]),
         mask=measured.whole.mask + measured.quarters.mask,
         looks=np.concatenate([measured.whole.looks, measured.quarters.looks]),
@@ -319,11 +345,9 @@ def calibrate(held_out: HeldOut, measured: Measured) -> Calibration:
     fit = fit_score(real, changed)
     scores = answer_scores(real, fit)
     chips = len(held_out.whole)
-    high = max(
-        float(np.quantile(part[~wanted], 1.0 - FALSE_ALARMS))
-        for part, wanted in ((scores[:chips], changed[:chips]), (scores[chips:], changed[chips:]))
-        if (~wanted).any()
-    )
+    quiet = [part[~wanted] for part, wanted in zip(np.split(scores, [chips]), np.split(changed, [chips]), strict=True)]
+    shares = np.concatenate([np.full(len(part), 1.0 / max(1, len(part))) for part in quiet])
+    high = float(np.quantile(np.concatenate(quiet), 1.0 - FALSE_ALARMS, weights=shares, method="inverted_cdf"))
     low = float(np.quantile(scores[:chips][changed[:chips]], MISSED_AS_UNCHANGED))
     return Calibration(
         **asdict(fit),

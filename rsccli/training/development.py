@@ -20,7 +20,7 @@ from rsccli.datasets.generated import GeneratedPair, generate
 from rsccli.datasets.naip import GSD_M, Split
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.models.small.network import MASK_STRIDE, SmallCaptioner
-from rsccli.models.small.reading import octaves
+from rsccli.models.small.reading import keyword_spots, mask_spot, octaves
 from rsccli.training.batches import normalise
 from rsccli.types import U8, Bool
 
@@ -39,13 +39,15 @@ class ScoredPairs:
     """Raw scores of a list of pairs, on the CPU.
 
     Attributes:
-        change: logits (n,). vectors: (n,). keywords: logits (n, K). domain: (n, 2).
+        change: logits (n,). vectors: (n,). keywords: logits (n, K). keyword_spots: log-odds (n, K), see
+            `rsccli.models.small.reading.keyword_spots`. domain: (n, 2).
         mask: logits, a list of (h, w). looks: (n, 2, D). pixels: with data in both dates (n,).
     """
 
     change: F64
     vectors: F64
     keywords: F64
+    keyword_spots: F64
     domain: F64
     mask: list[F32]
     looks: F32
@@ -56,6 +58,11 @@ class ScoredPairs:
         """(n,): doublings of the side of each pair over 128 px."""
         return np.array([octaves(number) for number in self.pixels], np.float64)
 
+    @property
+    def spots(self) -> F64:
+        """(n,): log-odds of the strongest spot of each mask."""
+        return np.array([mask_spot(mask) for mask in self.mask], np.float64)
+
     def some(self, kept: Bool) -> ScoredPairs:
         """Those of a mask (n,)."""
         mask = [each for each, keep in zip(self.mask, kept, strict=True) if keep]
@@ -63,6 +70,7 @@ class ScoredPairs:
             change=self.change[kept],
             vectors=self.vectors[kept],
             keywords=self.keywords[kept],
+            keyword_spots=self.keyword_spots[kept],
             domain=self.domain[kept],
             mask=mask,
             looks=self.looks[kept],
@@ -111,8 +119,8 @@ class Figures:
     """What is measured on held-out pairs; all 0-1, higher is better.
 
     Attributes:
-        auc_whole, auc_quarters: labelled changed against unchanged real pairs. auc_vectors: the same quarters by
-            change vectors alone, the trivial rival.
+        auc_whole, auc_quarters: labelled changed against unchanged real pairs, by change logit and strongest spot
+            together. auc_vectors: the same quarters by change vectors alone, the trivial rival.
         auc_generated: changed generated pairs against unchanged real quarters.
         keywords_real: mean average precision of keywords that at least 4 real chips have.
         keywords_generated: the same on generated pairs. mask_iou: of all generated pairs, threshold 0.5.
@@ -245,7 +253,7 @@ def score(
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):
         groups.setdefault(pair[0].shape, []).append(index)
-    rows: list[tuple[float, float, F32, F32, F32, F32] | None] = [None] * len(pairs)
+    rows: list[tuple[float, float, F32, F32, F32, F32, F64] | None] = [None] * len(pairs)
     with torch.inference_mode():
         for indices in groups.values():
             for start in range(0, len(indices), at_once):
@@ -258,13 +266,17 @@ def score(
                 scores = model.encoder(pre * seen, post * seen, seen, gsd)
                 parts = (scores.change, scores.vectors, scores.keywords, scores.domain, scores.mask[:, 0], scores.looks)
                 arrays = [part.float().cpu().numpy() for part in parts]
+                classes = scores.classes.float().cpu().numpy()
                 for row, index in enumerate(some):
-                    rows[index] = (float(arrays[0][row]), float(arrays[1][row]), *(array[row] for array in arrays[2:]))
+                    spots = keyword_spots(arrays[4][row], classes[row])
+                    parts_of = (array[row] for array in arrays[2:])
+                    rows[index] = (float(arrays[0][row]), float(arrays[1][row]), *parts_of, spots)
     done = [row for row in rows if row is not None]
     return ScoredPairs(
         change=np.array([row[0] for row in done], np.float64),
         vectors=np.array([row[1] for row in done], np.float64),
         keywords=np.array([row[2] for row in done], np.float64),
+        keyword_spots=np.array([row[6] for row in done], np.float64),
         domain=np.array([row[3] for row in done], np.float64),
         mask=[row[4] for row in done],
         looks=np.array([row[5] for row in done], np.float32),
@@ -312,9 +324,9 @@ def wanted_keywords(pairs: Sequence[GeneratedPair | RealPair]) -> npt.NDArray[np
 
 
 def mean_precision(scored: ScoredPairs, wanted: npt.NDArray[np.bool_], fewest: int) -> float:
-    """Mean average precision over the keywords that at least ``fewest`` pairs have; nan where there is none."""
+    """Mean average precision by logit and spot over keywords that at least ``fewest`` pairs have; nan for none."""
     each = [
-        average_precision(scored.keywords[:, k], wanted[:, k])
+        average_precision(scored.keywords[:, k] + scored.keyword_spots[:, k], wanted[:, k])
         for k in range(wanted.shape[1])
         if wanted[:, k].sum() >= fewest
     ]
@@ -352,11 +364,12 @@ def measure(model: SmallCaptioner, held_out: HeldOut) -> Measured:
     generated = score_generated(model, held_out.generated)
     is_whole = np.array([pair.changed for pair in held_out.whole], bool)
     is_quarter = np.array([pair.changed for pair in held_out.quarters], bool)
+    ranked, parts, drawn = (scored.change + scored.spots for scored in (whole, quarters, generated))
     figures = Figures(
-        auc_whole=auc(whole.change[is_whole], whole.change[~is_whole]),
-        auc_quarters=auc(quarters.change[is_quarter], quarters.change[~is_quarter]),
+        auc_whole=auc(ranked[is_whole], ranked[~is_whole]),
+        auc_quarters=auc(parts[is_quarter], parts[~is_quarter]),
         auc_vectors=auc(quarters.vectors[is_quarter], quarters.vectors[~is_quarter]),
-        auc_generated=auc(generated.change, quarters.change[~is_quarter]),
+        auc_generated=auc(drawn, parts[~is_quarter]),
         keywords_real=mean_precision(whole, wanted_keywords(held_out.whole), 4),
         keywords_generated=mean_precision(generated, wanted_keywords(held_out.generated), 1),
         mask_iou=intersection_over_union(

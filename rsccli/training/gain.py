@@ -36,6 +36,8 @@ from rsccli.training.development import (
 from rsccli.training.user_pairs import UserPair, fixed_views, wanted
 from rsccli.types import Bool
 
+KEYWORD_PARTS = ("keyword_scale", "keyword_spot", "keyword_size", "keyword_bias")
+
 
 @dataclass(frozen=True, eq=False)
 class Scored:
@@ -110,13 +112,13 @@ def shipped_calibration(weights: Path) -> Calibration | None:
         bias=scores["bias"],
         vectors=scores.get("vectors", 0.0),
         size=scores.get("size", 0.0),
-        **{name: tuple(scores[name]) for name in ("keyword_scale", "keyword_bias", "keyword_size") if scores.get(name)},
+        spot=scores.get("spot", 0.0),
+        **{name: tuple(scores[name]) for name in KEYWORD_PARTS if scores.get(name)},
         changed=limits["changed"],
         unchanged=limits["unchanged"],
         keywords=tuple(limits["keywords"]),
         mask=limits["mask"],
         domain=limits.get("domain"),
-        guess=limits.get("guess"),
     )
 
 

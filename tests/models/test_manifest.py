@@ -104,12 +104,17 @@ def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str
         ("calibration.vectors", float("nan")),
         ("calibration.size", "0"),
         ("calibration.size", float("inf")),
+        ("calibration.spot", "0"),
+        ("calibration.spot", float("nan")),
         ("calibration.keyword_scale", 1.0),
         ("calibration.keyword_scale", [1.0, 1.0]),
         ("calibration.keyword_scale", [*[1.0] * (len(KEYWORDS) - 1), "1"]),
         ("calibration.keyword_bias", [0.0] * (len(KEYWORDS) + 1)),
         ("calibration.keyword_bias", [*[0.0] * (len(KEYWORDS) - 1), float("nan")]),
         ("calibration.keyword_bias", []),
+        ("calibration.keyword_size", [0.0]),
+        ("calibration.keyword_size", "0"),
+        ("calibration.keyword_spot", [0.0]),
         ("thresholds.domain", -1.0),
         ("thresholds.domain", [1.0]),
         ("thresholds.guess", -0.1),
@@ -159,7 +164,13 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     document["input"]["window"] = 96
     document["calibration"]["vectors"], document["calibration"]["size"] = -0.5, -1.5
     scales, biases = [1.0 + k for k in range(len(KEYWORDS))], [-0.5 * k for k in range(len(KEYWORDS))]
-    document["calibration"] |= {"keyword_scale": scales, "keyword_bias": biases}
+    document["calibration"] |= {
+        "keyword_scale": scales,
+        "keyword_bias": biases,
+        "keyword_size": biases[::-1],
+        "keyword_spot": scales[::-1],
+        "spot": 0.5,
+    }
     document["thresholds"]["domain"], document["thresholds"]["guess"] = 1.25, 0.125
     document["words"] = "grammar"
     manifest = parse_manifest(json.dumps(document), PATH)
@@ -167,6 +178,8 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     assert manifest.unchanged_text == "Nothing changed."
     assert manifest.input.window == 96 and (manifest.calibration.vectors, manifest.calibration.size) == (-0.5, -1.5)
     assert manifest.calibration.keyword_scale == tuple(scales) and manifest.calibration.keyword_bias == tuple(biases)
+    assert manifest.calibration.keyword_spot == tuple(scales[::-1])
+    assert (manifest.calibration.keyword_size, manifest.calibration.spot) == (tuple(biases[::-1]), 0.5)
     assert (manifest.thresholds.domain, manifest.thresholds.guess, manifest.words) == (1.25, 0.125, "grammar")
 
 
@@ -177,9 +190,12 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
     manifest = parse_manifest(json.dumps(good), PATH)
     assert manifest.input.window is manifest.thresholds.domain is manifest.thresholds.guess is None
     assert manifest.calibration.vectors == manifest.calibration.size == 0.0 and manifest.words == "decoder"
-    assert manifest.calibration.keyword_scale == manifest.calibration.keyword_bias == ()
+    fit = manifest.calibration
+    assert fit.keyword_scale == fit.keyword_bias == fit.keyword_size == fit.keyword_spot == () and fit.spot == 0.0
     document = copy.deepcopy(good)
-    document["calibration"] |= dict.fromkeys(("size", "keyword_scale", "keyword_bias"))
+    document["calibration"] |= dict.fromkeys(
+        ("size", "spot", "keyword_scale", "keyword_bias", "keyword_size", "keyword_spot")
+    )
     document["thresholds"] |= dict.fromkeys(("domain", "guess"))
     document["input"]["window"] = document["words"] = None
     assert parse_manifest(json.dumps(document), PATH) == manifest
@@ -187,7 +203,8 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
 
 OPTIONAL = (
     "unchanged_text words input.gsd_m input.window thresholds.domain thresholds.guess calibration.vectors "
-    "calibration.size calibration.keyword_scale calibration.keyword_bias"
+    "calibration.size calibration.keyword_scale calibration.keyword_bias calibration.keyword_size "
+    "calibration.keyword_spot calibration.spot"
 ).split()
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

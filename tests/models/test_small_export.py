@@ -30,6 +30,8 @@ from rsccli.models.small.tokenizer import build_tokenizer, captioner_tokenizer
 # One of each for every keyword, all different.
 SCALES = tuple(0.5 + k / 8 for k in range(len(KEYWORDS)))
 BIASES = tuple(-1.0 - k / 4 for k in range(len(KEYWORDS)))
+SIZES = tuple(-k / 16 for k in range(len(KEYWORDS)))
+SPOTS = tuple(k / 32 for k in range(len(KEYWORDS)))
 WORDS = "A house stands in the left part now , and trees are gone .".split()
 
 
@@ -39,7 +41,8 @@ def checkpoint() -> Checkpoint:
     tokenizer = captioner_tokenizer()
     model = SmallCaptioner(SmallConfig(vocab=tokenizer.get_vocab_size())).eval()
     calibration = Calibration(0.7, -0.2, 0.55, 0.4, (0.3,) * len(KEYWORDS), 0.45, vectors=0.1, domain=2.5, size=-0.3)
-    calibration = replace(calibration, keyword_scale=SCALES, keyword_bias=BIASES, guess=0.15)
+    each = {"keyword_scale": SCALES, "keyword_spot": SPOTS, "keyword_size": SIZES, "keyword_bias": BIASES}
+    calibration = replace(calibration, guess=0.15, spot=0.2, **each)
     # Without statistics of a training the distance from it would be 0 whatever the pixels.
     model.encoder.domain_white.copy_(torch.eye(model.config.domain_width))
     return Checkpoint(model, tokenizer, calibration, "ab" * 32, "nothing: random weights for a test", "grammar")
@@ -67,8 +70,11 @@ def test_the_manifest_holds_hashes_thresholds_and_parity(bundle: Path, checkpoin
         "bias": -0.2,
         "vectors": 0.1,
         "size": -0.3,
+        "spot": 0.2,
         "keyword_scale": list(SCALES),
         "keyword_bias": list(BIASES),
+        "keyword_size": list(SIZES),
+        "keyword_spot": list(SPOTS),
     }
     assert manifest["thresholds"] == {
         "changed": 0.55,
@@ -88,7 +94,8 @@ def test_the_runtime_opens_it(bundle: Path):
     assert manifest.keywords == KEYWORDS
     scores = manifest.calibration
     assert (scores.scale, scores.bias, scores.vectors, scores.size) == (0.7, -0.2, 0.1, -0.3)
-    assert (scores.keyword_scale, scores.keyword_bias, manifest.thresholds.guess) == (SCALES, BIASES, 0.15)
+    assert (scores.keyword_scale, scores.keyword_bias, scores.keyword_size) == (SCALES, BIASES, SIZES)
+    assert (manifest.thresholds.guess, scores.spot, scores.keyword_spot) == (0.15, 0.2, SPOTS)
     assert (manifest.words, manifest.input.window, manifest.thresholds.domain) == ("grammar", 256, 2.5)
     assert manifest.input.window is not None and 1.5 * manifest.input.window <= manifest.input.max_side
 
@@ -99,7 +106,8 @@ def test_without_a_limit_of_looks_or_of_guesses_there_is_none(bundle: Path, chec
     manifest = parse_manifest(json.dumps(content), bundle)
     assert manifest.thresholds.domain is None and manifest.thresholds.guess is None
     # Keyword logits that nobody calibrated are log-odds as they are.
-    assert set(manifest.calibration.keyword_scale) == {1.0} and set(manifest.calibration.keyword_bias) == {0.0}
+    fit = manifest.calibration
+    assert set(fit.keyword_scale) == {1.0} and set((*fit.keyword_bias, *fit.keyword_size, *fit.keyword_spot)) == {0.0}
 
 
 def test_a_real_tile_goes_all_the_way_through(bundle: Path):

@@ -13,7 +13,20 @@ from tiny_bundle import manifest_of
 
 from rsccli.models.manifest import Calibration, Manifest, Thresholds, parse_manifest
 from rsccli.models.small.facts import CHANGED, COUNTS, KEYWORDS, PLACES, UNCHANGED, UNSURE
-from rsccli.models.small.reading import Reading, Window, log_odds, octaves, read_windows, sigmoid, tile_logit
+from rsccli.models.small.reading import (
+    KEYWORD_CELLS,
+    SPOT_CELLS,
+    SPOT_FLOOR,
+    Reading,
+    Window,
+    keyword_spots,
+    log_odds,
+    mask_spot,
+    octaves,
+    read_windows,
+    sigmoid,
+    tile_logit,
+)
 
 LOW = -9.0
 
@@ -85,6 +98,25 @@ def test_the_size_of_a_window_is_weighed(manifest: Manifest) -> None:
     for side, doublings in ((128, 0.0), (256, 1.0), (64, -1.0)):
         assert tile_logit([window(0.7, side=side)], fitted)[1] == pytest.approx(2.0 * 0.7 - 1.5 * doublings - 0.5)
     assert read(fitted, window(0.7, side=256), shape=(256, 256)).score == pytest.approx(sigmoid(1.4 - 1.5 - 0.5))
+
+
+def test_a_spot_is_the_log_odds_of_its_strongest_cells() -> None:
+    """Of the mean of their probabilities, wherever they lie; one cell alone is less than a spot."""
+    mask = np.full((16, 16), LOW, np.float32)
+    mask.flat[np.arange(0, 256, 32)] = log_odds(0.75)
+    assert mask.max() > LOW and (mask > LOW).sum() == SPOT_CELLS
+    assert mask_spot(mask) == pytest.approx(log_odds(0.75), abs=1e-4)
+    mask.flat[0] = LOW
+    assert mask_spot(mask) == pytest.approx(log_odds(0.75 * (1 - 1 / SPOT_CELLS)), abs=1e-3)
+    assert np.isfinite([mask_spot(np.full((16, 16), value, np.float32)) for value in (-1e4, 1e4)]).all()
+
+
+def test_the_strongest_spot_of_each_window_is_weighed(manifest: Manifest) -> None:
+    fitted = replace(manifest, calibration=Calibration(2.0, -0.5, spot=0.5))
+    seen = window(0.7, mask=np.full((16, 16), 3.0, np.float32))
+    assert tile_logit([seen], fitted)[1] == pytest.approx(2.0 * 0.7 + 0.5 * 3.0 - 0.5)
+    strongest, logit = tile_logit([window(0.9), seen], fitted)
+    assert strongest == 1 and logit == pytest.approx(2.0 * 0.7 + 0.5 * 3.0 - 0.5 - np.log(2))
 
 
 def test_padding_and_gaps_do_not_count_as_size(manifest: Manifest) -> None:
@@ -213,6 +245,58 @@ def test_thresholds_of_keywords_are_on_their_calibrated_probability(manifest: Ma
     edge = (log_odds(0.6) + 3.0) / 2.0
     for logit, names in ((edge - 0.01, ()), (edge + 0.01, ("mud",))):
         assert read(fitted, window(9.0, {"mud": logit})).keywords == names
+
+
+def test_a_keywords_spot_is_the_mean_of_its_strongest_cells() -> None:
+    """Where the ground changed, and to that."""
+    seen = mark(window(9.0), "mud", (0, 4, 0, 4))
+    cells, others = seen.mask.size, len(KEYWORDS) - 1
+    assert KEYWORD_CELLS == 16 < cells
+    share = sigmoid(9.0) * np.exp(9.0) / (np.exp(9.0) + others)
+    spots = keyword_spots(seen.mask, seen.classes)
+    assert spots.shape == (len(KEYWORDS),) and spots[KEYWORDS.index("mud")] == pytest.approx(log_odds(share), abs=1e-3)
+    assert spots.argmax() == KEYWORDS.index("mud") and np.sort(spots)[-2] < -7.0
+    half = keyword_spots(*(part.copy() for part in (mark(window(9.0), "mud", (0, 4, 0, 2)).mask, seen.classes)))
+    assert half[KEYWORDS.index("mud")] == pytest.approx(log_odds(share / 2), abs=1e-2)
+    # Scores without bounds do not run away.
+    wild = keyword_spots(np.full((16, 16), 1e4, np.float32), 1e4 * seen.classes)
+    assert np.isfinite(wild).all() and abs(wild).max() <= -log_odds(SPOT_FLOOR) + 1e-6
+
+
+def test_the_spot_of_a_keyword_is_weighed(manifest: Manifest) -> None:
+    fit = Calibration(1.0, 0.0, keyword_scale=(0.0,) * len(KEYWORDS), keyword_spot=(0.5,) * len(KEYWORDS))
+    fitted = replace(manifest, calibration=fit)
+    seen = mark(window(9.0, {"boats": 5.0}), "mud", (0, 4, 0, 4))
+    assert read(fitted, seen).keywords == ("mud",)
+    assert read(fitted, window(9.0, {"boats": 5.0})).keywords == ()
+
+
+def test_a_keyword_in_a_larger_window_needs_more(manifest: Manifest) -> None:
+    """Each window by its own size; gaps do not count."""
+    size = tuple(-1.0 if name == "mud" else 0.0 for name in KEYWORDS)
+    fitted = replace(manifest, calibration=Calibration(1.0, 0.0, keyword_scale=(0.5,) * len(size), keyword_size=size))
+    gaps = np.zeros((64, 64), bool)
+    gaps[:32, :32] = True
+    for others, least in (({"side": 128}, 0.0), ({"side": 256}, 2.0), ({"side": 256, "valid": gaps}, 0.0)):
+        for more, names in ((-0.1, ()), (0.1, ("mud",))):
+            seen = window(9.0, {"mud": least + more}, **others)
+            assert read(fitted, seen, shape=(256, 256)).keywords == names
+    both = window(9.0, side=256), window(9.0, {"mud": 0.5 + 2.0 * np.log(2)}, side=128)
+    assert read(fitted, *both, shape=(256, 256)).keywords == ("mud",)
+
+
+@pytest.mark.parametrize("only", ["keyword_scale", "keyword_spot", "keyword_size", "keyword_bias"])
+def test_what_a_bundle_lacks_of_the_keyword_fit_changes_nothing(manifest: Manifest, only: str) -> None:
+    neutral = {"keyword_scale": 1.0, "keyword_spot": 0.0, "keyword_size": 0.0, "keyword_bias": 0.0}
+    value = {"keyword_spot": -0.1, "keyword_size": -2.0}.get(only, 2.0)
+    one: dict[str, Any] = {only: (value,) * len(KEYWORDS)}
+    rest: dict[str, Any] = {name: (value,) * len(KEYWORDS) for name, value in neutral.items()}
+    names = {"mud": 1.0, "debris": -0.5, "boats": -3.0}
+    some, every = (
+        read(replace(manifest, calibration=Calibration(1.0, 0.0, **fit)), window(9.0, names)).keywords
+        for fit in (one, rest | one)
+    )
+    assert some == every and some[0] == "mud"
 
 
 def test_stronger_means_more_probable_by_its_own_calibration(manifest: Manifest) -> None:

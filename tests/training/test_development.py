@@ -13,6 +13,7 @@ from rsccli.datasets import backgrounds
 from rsccli.datasets.backgrounds import Label, Mark, Sources, read_sources
 from rsccli.datasets.generated import generate
 from rsccli.models.small.facts import KEYWORDS
+from rsccli.models.small.reading import log_odds
 from rsccli.training.development import (
     SEED,
     SIDE,
@@ -118,6 +119,14 @@ def test_generated_pairs_of_a_split_lie_on_its_places_and_are_changed(little_dat
         assert pair.changed and pair.keywords and pair.mask.any()
 
 
+def test_pairs_know_what_anybody_saw_in_the_whole_of_them(sources: Sources):
+    marks = (Mark("new house", INSIDE, True), Mark("mud", (150.0, 20.0, 230.0, 100.0), False))
+    whole, quarters = labelled(sources, Label("changed", ("new house", "boats"), (INSIDE,), marks=marks))
+    assert len(quarters) == 3 and whole[0].keywords == ("new house", "boats")
+    assert all(set(pair.possible) == {"new house", "boats", "mud"} for pair in (*whole, *quarters))
+    assert labelled(sources, Label("unchanged"))[0][0].possible == ()
+
+
 def test_held_out_changes_are_drawn_only_where_everything_is_known(little_data: Path, monkeypatch: pytest.MonkeyPatch):
     marks = (Mark("mud", (100.0, 100.0, 140.0, 140.0), False), Mark("new house", (20.0, 30.0, 60.0, 70.0), True))
     labels = {f"demo_{place}:2016-2018": Label("minor", marks=marks) for place in (5, 10)}
@@ -139,7 +148,7 @@ def test_figures_are_shares_and_scores_come_for_every_pair(little_run: TrainSpec
     held_out = HeldOut((*whole, back), tuple(quarters), generated)
     measured = measure(model_of(load_state(best_checkpoint(little_run.output))), held_out)
     assert measured.whole.change.shape == (2,) and measured.quarters.change.shape == (4,)
-    assert measured.generated.keywords.shape == (3, len(KEYWORDS))
+    assert measured.generated.keywords.shape == measured.generated.keyword_spots.shape == (3, len(KEYWORDS))
     assert [mask.shape for mask in measured.whole.mask] == [(64, 64)] * 2
     assert measured.whole.domain.shape == (2, 2) and measured.whole.looks.shape[:2] == (2, 2)
     # The second chip is the first one with its dates exchanged.
@@ -158,10 +167,13 @@ def test_pairs_of_different_sizes_are_scored_as_when_alone(little_run: TrainSpec
     together = score(model, pixels)
     # Quarters have 128 pixels, whole chips 256.
     assert together.octaves.tolist() == [0.0, 1.0, 0.0]
+    assert together.keyword_spots.shape == (3, len(KEYWORDS))
     for row, pair in enumerate(pixels):
         alone = score(model, [pair])
         assert together.change[row] == pytest.approx(alone.change[0], abs=1e-4)
         assert np.allclose(together.mask[row], alone.mask[0], atol=1e-3)
+        assert np.allclose(together.keyword_spots[row], alone.keyword_spots[0], atol=1e-3)
+        assert together.keyword_spots[row].max() <= together.spots[row] + 1e-6
 
 
 def test_padding_does_not_count_as_size(little_run: TrainSpec, sources: Sources):
@@ -185,10 +197,13 @@ def test_some_pairs_keep_all_of_their_scores():
     masks = [np.full((side, side), side, np.float32) for side in (16, 32, 64)]
     pixels = np.array([64.0, 128.0, 256.0]) ** 2
     looks = (count[:, None, None] + np.zeros((2, 5))).astype(np.float32)
-    some = ScoredPairs(count, count + 10, keywords, domain, masks, looks, pixels).some(np.array([True, False, True]))
+    some = ScoredPairs(count, count + 10, keywords, -keywords, domain, masks, looks, pixels).some(
+        np.array([True, False, True])
+    )
     assert (some.change.tolist(), some.vectors.tolist()) == ([0, 2], [10, 12])
     assert some.keywords[:, 0].tolist() == some.domain[:, 0].tolist() == some.looks[:, 0, 0].tolist() == [0, 2]
     assert [mask.shape for mask in some.mask] == [(16, 16), (64, 64)]
+    assert some.keyword_spots[:, 0].tolist() == [0, -2] and some.spots.tolist() == pytest.approx([log_odds(1.0)] * 2)
     assert some.pixels.tolist() == [64**2, 256**2] and some.octaves.tolist() == [-1.0, 1.0]
 
 
@@ -213,7 +228,9 @@ def test_mean_precision_leaves_out_keywords_that_are_too_rare():
     wanted = np.zeros((4, len(KEYWORDS)), bool)
     wanted[:2, 0], wanted[0, 1] = True, True
     none = np.zeros(4)
-    scored = ScoredPairs(none, none, keywords, np.zeros((4, 2)), [], np.zeros((4, 2, 1), np.float32), none + 1)
+    scored = ScoredPairs(
+        none, none, keywords, keywords, np.zeros((4, 2)), [], np.zeros((4, 2, 1), np.float32), none + 1
+    )
     assert mean_precision(scored, wanted, 2) == 1.0
     assert mean_precision(scored, wanted, 1) == pytest.approx((1.0 + 0.25) / 2)
     assert np.isnan(mean_precision(scored, wanted, 3))

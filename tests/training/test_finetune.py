@@ -219,9 +219,16 @@ def test_the_bundle_can_be_written_and_started_from(pairs: Path, spec: FinetuneS
 def test_everything_that_is_shipped_is_read_and_what_older_bundles_lack_changes_nothing(tmp_path: Path):
     limits = {"changed": 0.6, "unchanged": 0.2, "keywords": [0.5] * K, "mask": 0.4, "domain": 2.0}
     scores = {"scale": 2.0, "bias": -0.5, "vectors": 0.1}
-    old = Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * K, 0.4, 0.1, 2.0, 0.0, (1.0,) * K, (0.0,) * K, None)
-    later = {"size": -0.7, "keyword_scale": [2.0] * K, "keyword_bias": [-1.0] * K}
-    new = replace(old, size=-0.7, keyword_scale=(2.0,) * K, keyword_bias=(-1.0,) * K, guess=0.15)
+    old = Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * K, 0.4, 0.1, 2.0, 0.0, spot=0.0, guess=None)
+    each = {
+        "keyword_scale": (2.0,) * K,
+        "keyword_bias": (-1.0,) * K,
+        "keyword_size": (-0.25,) * K,
+        "keyword_spot": (0.5,) * K,
+    }
+    assert old.keyword_scale == (1.0,) * K and old.keyword_bias == old.keyword_size == old.keyword_spot == (0.0,) * K
+    more = {"size": -0.7, "spot": 0.3, **each}
+    later, new = more, replace(old, guess=0.15, **more)
     for more, limit, expected in (({}, {}, old), (later, {"guess": 0.15}, new), ({}, {"guess": None}, old)):
         content = {"calibration": scores | more, "thresholds": limits | limit}
         (tmp_path / "rsccli.json").write_text(json.dumps(content))
@@ -232,10 +239,10 @@ def _scored(changed: np.ndarray, large: np.ndarray, seed: int = 0) -> Scored:
     """Views of 128 and 256 pixels; the large ones score higher by 5, changed or not."""
     count = len(changed)
     change = np.random.default_rng(seed).normal(0, 0.5, count) + 3.0 * (changed == 1) + 5.0 * large
-    masks = [np.zeros((1, 1), np.float32)] * count
+    masks = [np.zeros((4, 4), np.float32)] * count
     keywords, looks = np.zeros((count, K)), np.zeros((count, 2, 1), np.float32)
     pixels = np.where(large, 256.0, 128.0) ** 2
-    scores = ScoredPairs(change, np.zeros(count), keywords, np.ones((count, 2)), masks, looks, pixels)
+    scores = ScoredPairs(change, np.zeros(count), keywords, keywords, np.ones((count, 2)), masks, looks, pixels)
     nobody = np.zeros(count, bool)
     return Scored(scores, changed, keywords > 0, nobody, nobody, (None,) * count)
 
@@ -256,13 +263,13 @@ def test_the_weight_of_the_size_is_the_shipped_one_and_tells_views_of_both_sizes
     assert weights[0] > 2 * weights[1]
 
 
-def test_a_lone_size_moves_the_bias_to_the_weight_that_is_kept():
+def test_views_of_one_size_are_told_apart_at_any_weight_of_the_size():
     number = np.arange(400)
-    scored = _scored((number % 2).astype(float), number >= 0)
-    one, other = (recalibrated(Calibration(size=size), scored) for size in (0.0, -5.0))
-    assert other.size == -5.0 and other.bias == pytest.approx(one.bias + 5.0, abs=0.1)
-    first, second = (figures(_scored(scored.changed, number >= 0, seed=1), each) for each in (one, other))
-    assert first.accuracy == second.accuracy is not None and first.accuracy is not None and first.accuracy > 0.95
+    views, others = (_scored((number % 2).astype(float), number >= 0, seed) for seed in (0, 1))
+    for size in (0.0, -5.0):
+        fitted = recalibrated(Calibration(size=size), views)
+        gain = figures(others, fitted)
+        assert fitted.size == size and gain.accuracy is not None and gain.accuracy > 0.95
 
 
 def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():

@@ -37,11 +37,10 @@ class Calibration:
     """How scores become answers; measured on real development pairs.
 
     Attributes:
-        scale, bias, vectors, size: of the score, see `rsccli.models.manifest.Calibration`.
+        scale, bias, vectors, size, spot: of the score, see `rsccli.models.manifest.Calibration`.
         changed: at or above this score a pair is changed.
         unchanged: at or below, unchanged. keywords: one probability per keyword, at or above which it is named.
-        keyword_scale, keyword_bias, keyword_size: make that probability.
-        guess: what the strongest keyword of a changed pair needs where none reaches its own; None: it stays unnamed.
+        keyword_scale, keyword_spot, keyword_size, keyword_bias: make that probability.
         mask: probability at or above which a cell of the mask is changed.
         domain: squared distance from the training data above which a date is foreign; None: never.
     """
@@ -55,10 +54,11 @@ class Calibration:
     vectors: float = 0.0
     domain: float | None = None
     size: float = 0.0
+    spot: float = 0.0
     keyword_scale: tuple[float, ...] = (1.0,) * len(KEYWORDS)
-    keyword_bias: tuple[float, ...] = (0.0,) * len(KEYWORDS)
+    keyword_spot: tuple[float, ...] = (0.0,) * len(KEYWORDS)
     keyword_size: tuple[float, ...] = (0.0,) * len(KEYWORDS)
-    guess: float | None = None
+    keyword_bias: tuple[float, ...] = (0.0,) * len(KEYWORDS)
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,11 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
         },
         "keywords": list(KEYWORDS),
         "calibration": {
-            **{name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size")},
-            "keyword_scale": list(calibration.keyword_scale),
-            "keyword_bias": list(calibration.keyword_bias),
-            "keyword_size": list(calibration.keyword_size),
+            **{name: getattr(calibration, name) for name in ("scale", "bias", "vectors", "size", "spot")},
+            **{
+                name: list(getattr(calibration, name))
+                for name in ("keyword_scale", "keyword_spot", "keyword_size", "keyword_bias")
+            },
         },
         "thresholds": {
             "changed": calibration.changed,
@@ -260,7 +261,6 @@ def manifest(checkpoint: Checkpoint, folder: Path, parity: dict[str, Any], limit
             "keywords": list(calibration.keywords),
             "mask": calibration.mask,
             "domain": calibration.domain,
-            "guess": calibration.guess,
         },
         "unchanged_text": UNCHANGED_TEXT,
         "words": checkpoint.words,

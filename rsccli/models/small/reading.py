@@ -34,6 +34,10 @@ F32 = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]
 # A cell is about 4 px; fewer than this many together are not counted as an object.
 SMALLEST_PART = 3
+# A spot of this many cells: a car's size at 0.6 m, a house's at 2 m.
+SPOT_CELLS = 8
+KEYWORD_CELLS = 16
+SPOT_FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,26 @@ def sigmoid(x: float) -> float:
     return float(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
+def mask_spot(mask: F32) -> float:
+    """Log-odds of change where it is strongest: of the mean of some cells of a mask (logits, any shape)."""
+    cells = np.partition(mask.ravel(), -SPOT_CELLS)[-SPOT_CELLS:].astype(np.float64)
+    return log_odds(float((0.5 * (1.0 + np.tanh(0.5 * cells))).mean()))
+
+
+def keyword_spots(mask: F32, classes: F32) -> npt.NDArray[np.float64]:
+    """Log-odds of each keyword where it is strongest: of the mean over some cells of "changed, and to this" (K,).
+
+    Args:
+        mask: logits (h, w). classes: logits (K, h, w), softmax over K.
+    """
+    logits = classes.reshape(len(classes), -1)
+    became = np.exp(logits - logits.max(0))
+    joint = became * (0.5 * (1.0 + np.tanh(0.5 * mask.ravel())) / became.sum(0))
+    strongest = np.partition(joint, -KEYWORD_CELLS, axis=1)[:, -KEYWORD_CELLS:].mean(1, dtype=np.float64)
+    kept = np.clip(strongest, SPOT_FLOOR, 1.0 - SPOT_FLOOR)
+    return np.asarray(np.log(kept / (1.0 - kept)), np.float64)
+
+
 def octaves(pixels: float) -> float:
     """How many times larger than 128 px the side of a square of so many pixels is, in doublings."""
     return 0.5 * float(np.log2(pixels / 128.0**2))
@@ -105,7 +129,11 @@ def tile_logit(windows: Sequence[Window], manifest: Manifest) -> tuple[int, floa
     """
     fit = manifest.calibration
     each = [
-        fit.scale * window.change + fit.vectors * window.vectors + fit.size * octaves(_pixels_seen(window)) + fit.bias
+        fit.scale * window.change
+        + fit.vectors * window.vectors
+        + fit.spot * mask_spot(window.mask)
+        + fit.size * octaves(_pixels_seen(window))
+        + fit.bias
         for window in windows
     ]
     strongest = int(np.argmax(each))
@@ -138,7 +166,7 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
     if not sure:
         reason = f"change score {score:.2f} lies between {limits.unchanged:.2f} and {limits.changed:.2f}"
     changed, became, seen = _cells(windows, valid.shape, limits.mask)
-    names = _keywords(windows, manifest, sure)
+    names = _keywords(windows, manifest)
     findings = _findings(names, changed, became, seen)
     facts = Facts(CHANGED if sure else UNSURE, findings)
     keywords = tuple(KEYWORDS[index] for index in facts.keywords)
@@ -202,28 +230,26 @@ def _pixels(windows: Sequence[Window], valid: Bool, threshold: float) -> Bool:
     return mask & valid
 
 
-def _keyword_fit(fit: Calibration) -> tuple[tuple[tuple[float, ...], float], ...]:
-    """Scale, bias and size weight of every keyword, each with what stands for it where a bundle has none."""
-    return (fit.keyword_scale, 1.0), (fit.keyword_bias, 0.0), (fit.keyword_size, 0.0)
+def _keyword_odds(window: Window, fit: Calibration) -> npt.NDArray[np.float64]:
+    """Calibrated log-odds of every keyword, (K,)."""
+    odds = np.array(fit.keyword_scale or (1.0,)) * window.keywords.astype(np.float64)
+    if fit.keyword_spot:
+        odds = odds + np.array(fit.keyword_spot) * keyword_spots(window.mask, window.classes)
+    if fit.keyword_size:
+        odds = odds + np.array(fit.keyword_size) * octaves(_pixels_seen(window))
+    return np.asarray(odds + np.array(fit.keyword_bias or (0.0,)), np.float64)
 
 
-def _keywords(windows: Sequence[Window], manifest: Manifest, sure: bool) -> list[int]:
-    """Keywords that reach their thresholds, the most probable first; of two that deny each other the first.
-
-    A change that is sure but reaches none is called by the most probable keyword, where that is likely enough.
-    """
-    fit, limits = manifest.calibration, manifest.thresholds
-    scale, bias, size = (np.array(part or (empty,)) for part, empty in _keyword_fit(fit))
-    each = [scale * (window.keywords + size * octaves(_pixels_seen(window))) + bias for window in windows]
-    odds = np.max(each, axis=0).astype(np.float64) - np.log(len(windows))
+def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
+    """Keywords that reach their thresholds, the most probable first; of two that deny each other the first."""
+    limits = manifest.thresholds
+    odds = np.max([_keyword_odds(window, manifest.calibration) for window in windows], axis=0) - np.log(len(windows))
     reached = odds >= np.array([log_odds(limit) for limit in limits.keywords])
     order = np.argsort(-odds, kind="stable")
     kept: list[int] = []
     for index in order[reached[order]]:
         if not any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept):
             kept.append(int(index))
-    if not kept and sure and limits.guess is not None and odds[order[0]] >= log_odds(limits.guess):
-        kept.append(int(order[0]))
     return kept[:MAX_KEYWORDS]
 
 
