@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import pickle
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -170,9 +172,18 @@ _in_worker: list[GeneratedDataset] = []
 
 
 def _begin(dataset: GeneratedDataset) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     _in_worker[:] = [dataset]
+
+
+def _end_with_parent() -> None:
+    """A worker waits on a queue that it holds open itself: without this it would outlive a run that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _generate(number: int) -> bytes:

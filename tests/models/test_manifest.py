@@ -117,9 +117,6 @@ def test_a_missing_field_is_named_with_the_file(good: dict[str, Any], field: str
         ("calibration.keyword_spot", [0.0]),
         ("thresholds.domain", -1.0),
         ("thresholds.domain", [1.0]),
-        ("thresholds.guess", -0.1),
-        ("thresholds.guess", 1.1),
-        ("thresholds.guess", [0.2] * len(KEYWORDS)),
         ("input.window", 0),
         ("input.window", 64.0),
         ("words", "poet"),
@@ -171,7 +168,7 @@ def test_optional_fields(good: dict[str, Any]) -> None:
         "keyword_spot": scales[::-1],
         "spot": 0.5,
     }
-    document["thresholds"]["domain"], document["thresholds"]["guess"] = 1.25, 0.125
+    document["thresholds"]["domain"] = 1.25
     document["words"] = "grammar"
     manifest = parse_manifest(json.dumps(document), PATH)
     assert manifest.input.gsd_m is None
@@ -180,7 +177,7 @@ def test_optional_fields(good: dict[str, Any]) -> None:
     assert manifest.calibration.keyword_scale == tuple(scales) and manifest.calibration.keyword_bias == tuple(biases)
     assert manifest.calibration.keyword_spot == tuple(scales[::-1])
     assert (manifest.calibration.keyword_size, manifest.calibration.spot) == (tuple(biases[::-1]), 0.5)
-    assert (manifest.thresholds.domain, manifest.thresholds.guess, manifest.words) == (1.25, 0.125, "grammar")
+    assert (manifest.thresholds.domain, manifest.words) == (1.25, "grammar")
 
 
 def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
@@ -188,7 +185,7 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
     good = changed(good, "input.window", None)
     del good["input"]["window"]
     manifest = parse_manifest(json.dumps(good), PATH)
-    assert manifest.input.window is manifest.thresholds.domain is manifest.thresholds.guess is None
+    assert manifest.input.window is manifest.thresholds.domain is None
     assert manifest.calibration.vectors == manifest.calibration.size == 0.0 and manifest.words == "decoder"
     fit = manifest.calibration
     assert fit.keyword_scale == fit.keyword_bias == fit.keyword_size == fit.keyword_spot == () and fit.spot == 0.0
@@ -196,13 +193,12 @@ def test_what_stands_for_optional_fields(good: dict[str, Any]) -> None:
     document["calibration"] |= dict.fromkeys(
         ("size", "spot", "keyword_scale", "keyword_bias", "keyword_size", "keyword_spot")
     )
-    document["thresholds"] |= dict.fromkeys(("domain", "guess"))
-    document["input"]["window"] = document["words"] = None
+    document["thresholds"]["domain"] = document["input"]["window"] = document["words"] = None
     assert parse_manifest(json.dumps(document), PATH) == manifest
 
 
 OPTIONAL = (
-    "unchanged_text words input.gsd_m input.window thresholds.domain thresholds.guess calibration.vectors "
+    "unchanged_text words input.gsd_m input.window thresholds.domain calibration.vectors "
     "calibration.size calibration.keyword_scale calibration.keyword_bias calibration.keyword_size "
     "calibration.keyword_spot calibration.spot"
 ).split()

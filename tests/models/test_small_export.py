@@ -42,7 +42,7 @@ def checkpoint() -> Checkpoint:
     model = SmallCaptioner(SmallConfig(vocab=tokenizer.get_vocab_size())).eval()
     calibration = Calibration(0.7, -0.2, 0.55, 0.4, (0.3,) * len(KEYWORDS), 0.45, vectors=0.1, domain=2.5, size=-0.3)
     each = {"keyword_scale": SCALES, "keyword_spot": SPOTS, "keyword_size": SIZES, "keyword_bias": BIASES}
-    calibration = replace(calibration, guess=0.15, spot=0.2, **each)
+    calibration = replace(calibration, spot=0.2, **each)
     # Without statistics of a training the distance from it would be 0 whatever the pixels.
     model.encoder.domain_white.copy_(torch.eye(model.config.domain_width))
     return Checkpoint(model, tokenizer, calibration, "ab" * 32, "nothing: random weights for a test", "grammar")
@@ -82,7 +82,6 @@ def test_the_manifest_holds_hashes_thresholds_and_parity(bundle: Path, checkpoin
         "keywords": [0.3] * len(KEYWORDS),
         "mask": 0.45,
         "domain": 2.5,
-        "guess": 0.15,
     }
     assert (manifest["words"], manifest["input"]["window"], manifest["limits"]) == ("grammar", 256, ["random"])
     assert manifest["parity"]["captions_equal"] == manifest["parity"]["pairs"] == 6
@@ -95,16 +94,16 @@ def test_the_runtime_opens_it(bundle: Path):
     scores = manifest.calibration
     assert (scores.scale, scores.bias, scores.vectors, scores.size) == (0.7, -0.2, 0.1, -0.3)
     assert (scores.keyword_scale, scores.keyword_bias, scores.keyword_size) == (SCALES, BIASES, SIZES)
-    assert (manifest.thresholds.guess, scores.spot, scores.keyword_spot) == (0.15, 0.2, SPOTS)
+    assert (scores.spot, scores.keyword_spot) == (0.2, SPOTS)
     assert (manifest.words, manifest.input.window, manifest.thresholds.domain) == ("grammar", 256, 2.5)
     assert manifest.input.window is not None and 1.5 * manifest.input.window <= manifest.input.max_side
 
 
-def test_without_a_limit_of_looks_or_of_guesses_there_is_none(bundle: Path, checkpoint: Checkpoint):
+def test_without_a_limit_of_looks_there_is_none(bundle: Path, checkpoint: Checkpoint):
     content = export.manifest(replace(checkpoint, calibration=Calibration()), bundle, {}, ())
     del content["files"]["rsccli.json"]
     manifest = parse_manifest(json.dumps(content), bundle)
-    assert manifest.thresholds.domain is None and manifest.thresholds.guess is None
+    assert manifest.thresholds.domain is None
     # Keyword logits that nobody calibrated are log-odds as they are.
     fit = manifest.calibration
     assert set(fit.keyword_scale) == {1.0} and set((*fit.keyword_bias, *fit.keyword_size, *fit.keyword_spot)) == {0.0}

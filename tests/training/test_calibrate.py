@@ -17,7 +17,6 @@ from rsccli.training.calibrate import (
     FEWEST_INNOCENT,
     FEWEST_POSITIVES,
     FOUND_BY_RANK,
-    GUESS_PRECISION,
     KEYWORD_FALSE_ALARMS,
     LEAST_SCALE,
     MASK_THRESHOLDS,
@@ -337,47 +336,6 @@ def test_enough_real_chips_make_the_probability_of_a_keyword(k: int, few: bool):
     assert ((fit.keyword_scale[k], fit.keyword_spot[k], fit.keywords[k]) == (0.0, 1.0, 0.5)) == few
     alarms = (keywords[count:, k] >= _cut(fit, k)).mean()
     assert alarms == pytest.approx(FOUND_BY_RANK.get(KEYWORDS[k], RARE_FALSE_ALARMS), abs=0.003) if few else alarms == 0
-
-
-def _silent(count: int) -> np.ndarray:
-    """Keyword logits of chips that show nothing but a false alarm of every kind now and then."""
-    keywords = np.full((count, K), -9.0)
-    keywords[::30] = 0.0
-    return keywords
-
-
-@pytest.mark.parametrize("unchanged", [0, 900])
-def test_a_guess_is_right_at_least_half_of_the_time_and_no_rarer_than_that(unchanged: int):
-    """The loudest keyword of a changed chip is right more often the louder it is; unchanged chips say nothing of it."""
-    rng = np.random.default_rng(13)
-    one_way = np.array([PANELS, DEBRIS, KEYWORDS.index("sports field")])
-    kind, loud = rng.integers(0, 3, 900 + unchanged), rng.uniform(0, 4, 900 + unchanged)
-    wrong = rng.random(900 + unchanged) > 0.1 + 0.18 * loud
-    keywords = _silent(900 + unchanged)
-    keywords[:, one_way] = -9.0
-    keywords[np.arange(len(kind)), one_way[(kind + wrong * rng.integers(1, 3, len(kind))) % 3]] = loud
-    kinds = np.where(np.arange(len(kind)) < 900, one_way[kind], -1)
-    fit = fit_keywords(*_one_way(keywords, kinds))
-    odds = _odds(fit, _said(keywords))
-    rest = ~_named(fit, _said(keywords)).any(1) & (kinds >= 0)
-    hits, chance = (odds.argmax(1) == kinds)[rest], odds.max(1)[rest]
-    assert fit.guess is not None and rest.sum() > 300
-    guessed = chance >= fit.guess
-    assert 50 < guessed.sum() < rest.sum() - 50
-    # Where it is rounded up, the last one is left out.
-    assert hits[guessed].sum() >= GUESS_PRECISION * guessed.sum() - 1
-    assert all(hits[chance >= lower].mean() < GUESS_PRECISION for lower in chance[chance < fit.guess - 1e-4])
-
-
-def test_there_is_no_guess_where_none_would_be_right():
-    """Of two kinds the other one is always louder."""
-    rng = np.random.default_rng(17)
-    turn = np.arange(400) % 2
-    keywords = _silent(400)
-    keywords[:, [PANELS, DEBRIS]] = -9.0
-    keywords[np.arange(400), np.where(turn, DEBRIS, PANELS)] = rng.uniform(0, 2, 400)
-    fit = fit_keywords(*_one_way(keywords, np.where(turn, PANELS, DEBRIS)))
-    assert (~_named(fit, _said(keywords)).any(1)).sum() > 300 and fit.guess is None
 
 
 def test_odds_of_keywords_are_made_of_logit_spot_and_size_one_by_one():

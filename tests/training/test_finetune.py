@@ -219,7 +219,7 @@ def test_the_bundle_can_be_written_and_started_from(pairs: Path, spec: FinetuneS
 def test_everything_that_is_shipped_is_read_and_what_older_bundles_lack_changes_nothing(tmp_path: Path):
     limits = {"changed": 0.6, "unchanged": 0.2, "keywords": [0.5] * K, "mask": 0.4, "domain": 2.0}
     scores = {"scale": 2.0, "bias": -0.5, "vectors": 0.1}
-    old = Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * K, 0.4, 0.1, 2.0, 0.0, spot=0.0, guess=None)
+    old = Calibration(2.0, -0.5, 0.6, 0.2, (0.5,) * K, 0.4, 0.1, 2.0, 0.0, spot=0.0)
     each = {
         "keyword_scale": (2.0,) * K,
         "keyword_bias": (-1.0,) * K,
@@ -228,9 +228,9 @@ def test_everything_that_is_shipped_is_read_and_what_older_bundles_lack_changes_
     }
     assert old.keyword_scale == (1.0,) * K and old.keyword_bias == old.keyword_size == old.keyword_spot == (0.0,) * K
     more = {"size": -0.7, "spot": 0.3, **each}
-    later, new = more, replace(old, guess=0.15, **more)
-    for more, limit, expected in (({}, {}, old), (later, {"guess": 0.15}, new), ({}, {"guess": None}, old)):
-        content = {"calibration": scores | more, "thresholds": limits | limit}
+    later, new = more, replace(old, **more)
+    for more, expected in (({}, old), (later, new)):
+        content = {"calibration": scores | more, "thresholds": limits}
         (tmp_path / "rsccli.json").write_text(json.dumps(content))
         assert shipped_calibration(tmp_path / "weights.pt") == expected
 
@@ -283,11 +283,11 @@ def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():
     told = _scored((number % 2).astype(float), number < 100)
     every = np.ones(200, bool)
     told = replace(told, scores=replace(told.scores, keywords=keywords), keywords=has, named=every, complete=every)
-    start = Calibration(keyword_scale=(3.0,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K, guess=0.2)
+    start = Calibration(keyword_scale=(3.0,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K)
     fitted = recalibrated(start, told)
     lowest = keywords[has[:, 0], 0].min()
     assert fitted.keywords[0] == pytest.approx(1 / (1 + np.exp(4.0 - 3.0 * lowest)), abs=1e-4)
-    assert fitted.keywords[1:] == start.keywords[1:] and fitted.guess == 0.2
+    assert fitted.keywords[1:] == start.keywords[1:]
     assert (fitted.keyword_scale, fitted.keyword_bias) == (start.keyword_scale, start.keyword_bias)
     gain = figures(told, fitted)
     assert gain.keyword_precision == 1.0 and gain.keyword_recall is not None and gain.keyword_recall > 0.9
