@@ -32,10 +32,11 @@ KEYWORD_FALSE_ALARMS = 0.03
 # Of keywords that hardly any real chip has. What is drawn carries the look of water over as a ranking, not as a level
 # (it was so in every network that was tried), and a flood that is missed costs more than another word.
 RARE_FALSE_ALARMS = 0.004
-FOUND_BY_RANK = {"flood": 0.01, "water gain": 0.01, "water loss": 0.015}
+FOUND_BY_RANK = {"flood": 0.014, "water gain": 0.014, "water loss": 0.015}
 # Water is told before grass: the probability that such a keyword has at its threshold.
 RANKED_FROM = 0.9
 FEWEST_INNOCENT = 20
+SIZE_STEPS = 5
 # Innocent pairs of two sizes are compared where so many of them score higher.
 ALARM_SHARES = (0.05, 0.1, 0.15, 0.2)
 KEYWORD_RIDGE, LEAST_SCALE = 1e-3, 0.3
@@ -99,12 +100,18 @@ def fit_score(scored: ScoredPairs, changed: Wanted, size: float | None = None) -
         scored: pairs of one window each. changed: bool (n,).
         size: weight of the size; None: what makes false alarms as frequent on large as on small pairs.
     """
-    if size is None:
-        fit = _fit_score(scored, changed, 0.0)
+    if size is not None:
+        return _fit_score(scored, changed, size)
+    fit = _fit_score(scored, changed, 0.0)
+    small, large = (~changed & side for side in (scored.octaves < 0.25, scored.octaves >= 0.75))
+    if min(small.sum(), large.sum()) < FEWEST_INNOCENT:
+        return fit
+    doublings = float(scored.octaves[large].mean() - scored.octaves[small].mean())
+    for _ in range(SIZE_STEPS):
+        # The weight changes the fit, and the fit what the weight has to even out.
         odds = log_odds(answer_scores(scored, fit))
-        large, small = (odds[~changed & side] for side in (scored.octaves >= 0.75, scored.octaves < 0.25))
-        size = _equal_alarms(small, large, float(scored.octaves.max() - scored.octaves.min()), ALARM_SHARES)
-    return _fit_score(scored, changed, size)
+        fit = _fit_score(scored, changed, min(0.0, fit.size + _gap(odds[small], odds[large], ALARM_SHARES) / doublings))
+    return fit
 
 
 def _fit_score(scored: ScoredPairs, changed: Wanted, size: float) -> ScoreFit:
@@ -121,17 +128,10 @@ def _fit_score(scored: ScoredPairs, changed: Wanted, size: float) -> ScoreFit:
         used &= ~wrong
 
 
-def _equal_alarms(small: F64, large: F64, doublings: float, shares: tuple[float, ...]) -> float:
-    """What a doubling of the side takes off a score, 0 or less, so that as many innocent pairs reach a limit.
-
-    Args:
-        small, large: log-odds of innocent pairs of two sizes. doublings: between them.
-        shares: of innocent pairs beyond the limits that are compared.
-    """
-    if len(large) < FEWEST_INNOCENT or len(small) < FEWEST_INNOCENT or doublings < 0.5:
-        return 0.0
+def _gap(small: F64, large: F64, shares: tuple[float, ...]) -> float:
+    """How much higher small pairs score than large ones where these shares of them lie beyond."""
     levels = 1.0 - np.array(shares)
-    return min(0.0, float((np.quantile(small, levels) - np.quantile(large, levels)).mean()) / doublings)
+    return float((np.quantile(small, levels) - np.quantile(large, levels)).mean())
 
 
 def answer_scores(scored: ScoredPairs, fit: ScoreFit | Calibration) -> F64:
@@ -146,7 +146,9 @@ def keyword_threshold(scores: F64, wanted: Wanted, floor: float) -> float:
     Args:
         scores: logits (n,). wanted: bool (n,), which pairs have it.
     """
-    candidates = np.unique(np.concatenate([scores[wanted], [floor]]))
+    order = np.unique(scores)
+    # Midway between two scores, so that rounding what is written moves no pair across.
+    candidates = np.concatenate([(order[1:] + order[:-1]) / 2, [floor]])
     best, best_f1 = floor, -1.0
     for candidate in candidates[candidates >= floor]:
         named = scores >= candidate
@@ -232,8 +234,8 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
 
     A keyword that enough real chips have gets its probability from them (Platt 1999), and is named from where F1 is
     best. One that too few have follows its spot alone, and is named where few real pairs without it are, and where F1
-    is best on generated pairs unless `FOUND_BY_RANK` knows it better; there its probability is even. The size of a pair
-    is weighed so that false alarms are as rare on chips as on their quarters.
+    is best on generated pairs; its probability is even there. Those of `FOUND_BY_RANK` do so by real pairs alone, and
+    are told first. The size of a pair is weighed so that false alarms are as rare on chips as on their quarters.
     """
     whole, quarters = whole_evidence(held_out, measured), quarter_evidence(held_out, measured)
     drawn = drawn_evidence(held_out, measured)
@@ -244,7 +246,9 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
         alarms = KEYWORD_FALSE_ALARMS if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
         weights, bias = _platt(whole, k) if enough else (np.array([0.0, 1.0, 0.0]), 0.0)
         large, small = (part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters))
-        weights[2] = _equal_alarms(small, large, float(whole.octaves.mean() - quarters.octaves.mean()), (alarms,))
+        if min(len(large), len(small)) >= FEWEST_INNOCENT:
+            doublings = float(whole.octaves.mean() - quarters.octaves.mean())
+            weights[2] = min(0.0, _gap(small, large, (alarms,)) / max(doublings, 0.5))
         innocent = np.concatenate([part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters)])
         threshold = float(np.quantile(innocent, 1.0 - alarms))
         if enough:

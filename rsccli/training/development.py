@@ -18,6 +18,7 @@ import torch
 from rsccli.datasets.backgrounds import Label, Sources, read_sources
 from rsccli.datasets.generated import GeneratedPair, generate
 from rsccli.datasets.naip import GSD_M, Split
+from rsccli.errors import InputError
 from rsccli.models.small.facts import KEYWORDS
 from rsccli.models.small.network import MASK_STRIDE, SmallCaptioner
 from rsccli.models.small.reading import keyword_spots, mask_spot, octaves
@@ -29,6 +30,8 @@ F32 = npt.NDArray[np.float32]
 SEED = 977
 SIDE = 128
 GENERATED_PAIRS = 240
+# Pairs that are drawn for each that can be used.
+MOST_TRIES = 60
 # A quarter holds a marked change where it has this share of the mark, and the mark this share of the quarter.
 BOX_SHARE, QUARTER_SHARE = 0.6, 0.006
 MARGIN_PX = 4
@@ -230,12 +233,20 @@ def read_held_out(data: Path, split: Split, generated: int = GENERATED_PAIRS, si
 
     Args:
         data: folder with the imagery. generated: how many, all of them changed. side: pixels of those.
+
+    Raises:
+        InputError: the imagery is missing, or hardly any change can be drawn over it.
     """
     sources = read_sources(data, split)
     whole, quarters = labelled_pairs(sources)
     drawn: list[GeneratedPair] = []
     index = 0
     while len(drawn) < generated:
+        if index == MOST_TRIES * generated:
+            raise InputError(
+                f"hardly any change can be drawn over the {split} places of {data} (marks cover them): "
+                "check the imagery, or ask for fewer --development-pairs"
+            )
         pair = generate(sources, SEED, index, side)
         index += 1
         # Where a person marked something, real change may be what is seen.

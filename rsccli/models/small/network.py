@@ -213,7 +213,8 @@ def _masked_mean(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def _masked_max(x: Tensor, valid: Tensor) -> Tensor:
-    return (x + (valid - 1.0) * 1e4).amax((2, 3))
+    # 0 where nothing is valid.
+    return (x + (valid - 1.0) * 1e4).amax((2, 3)) * valid.amax((2, 3))
 
 
 class _Scale(NamedTuple):

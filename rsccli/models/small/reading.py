@@ -37,6 +37,9 @@ SMALLEST_PART = 3
 # A spot of this many cells: a car's size at 0.6 m, a house's at 2 m.
 SPOT_CELLS = 8
 KEYWORD_CELLS = 16
+# Of a window; where there is less the network's means and peaks stand on next to nothing.
+LEAST_DATA = 0.05
+LEAST_OCTAVES = -1.0
 SPOT_FLOOR = 1e-5
 
 
@@ -117,8 +120,8 @@ def keyword_spots(mask: F32, classes: F32) -> npt.NDArray[np.float64]:
 
 
 def octaves(pixels: float) -> float:
-    """How many times larger than 128 px the side of a square of so many pixels is, in doublings."""
-    return 0.5 * float(np.log2(pixels / 128.0**2))
+    """How many times larger than 128 px the side of a square of so many pixels is, in doublings; at least -1."""
+    return max(LEAST_OCTAVES, 0.5 * float(np.log2(max(pixels, 1.0) / 128.0**2)))
 
 
 def tile_logit(windows: Sequence[Window], manifest: Manifest) -> tuple[int, float]:
@@ -142,7 +145,7 @@ def tile_logit(windows: Sequence[Window], manifest: Manifest) -> tuple[int, floa
 
 def _pixels_seen(window: Window) -> float:
     """Pixels with data; a cell is 4 of them long."""
-    return max(1.0, 16.0 * float(window.valid.sum()))
+    return 16.0 * float(window.valid.sum())
 
 
 def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, foreign: str | None) -> Reading:
@@ -153,6 +156,7 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
         foreign: why the pixels alone say that the tile cannot be judged, or None.
     """
     limits = manifest.thresholds
+    windows = _with_data(windows)
     index, logit = tile_logit(windows, manifest)
     strongest, score = windows[index], sigmoid(logit)
     reason = foreign or _scene_reason(windows, manifest)
@@ -179,6 +183,12 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
         _pixels(windows, valid, limits.mask),
         reason,
     )
+
+
+def _with_data(windows: Sequence[Window]) -> list[Window]:
+    """Windows with enough data to say anything; the one with most of it where none has."""
+    kept = [window for window in windows if window.valid.mean() >= LEAST_DATA]
+    return kept or [max(windows, key=lambda window: float(window.valid.mean()))]
 
 
 def _scene_reason(windows: Sequence[Window], manifest: Manifest) -> str | None:
