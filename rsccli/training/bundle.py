@@ -28,14 +28,13 @@ POLISH_PAIRS = 600
 LOOK_PAIRS = {128: 400, 256: 120}
 
 TRAINING_DATA = (
-    "Generated (synthetic) changes drawn over real NAIP image pairs of Long Beach, Palm Springs and Santa Monica, with "
-    "single dates of Bishop and Eureka, California, real changes among them marked by eye (US public domain; tree "
-    "points CC BY 4.0, Ventura et al., urban-tree-detection-data), and over NAIP of one prairie quad in 2009 and 2010; "
+    "Real changes marked by eye in NAIP image pairs of Long Beach, Palm Springs and Santa Monica, California, and "
+    "generated (synthetic) ones drawn over these pairs, over single dates of Bishop and Eureka (US public domain; tree "
+    "points CC BY 4.0, Ventura et al., urban-tree-detection-data) and over NAIP of one prairie quad in 2009 and 2010; "
     "captions from a grammar of the project. See docs/model-card.md."
 )
 LIMITS = (
-    "Trained mostly on drawn changes: what it calls a change and how it names it is often wrong on real pairs; read "
-    "its sentences as hints, not as findings.",
+    "Read its sentences as hints, not as findings: docs/model-card.md counts how often they are wrong on real pairs.",
     "Damage, flood, fire, snow and mud were learnt from drawings alone.",
     "It knows colour aerial images of 0.3 to 10 m of dry Californian towns and one prairie; what looks unlike them is "
     "called unsure, and the reason is given.",

@@ -36,7 +36,7 @@ FOUND_BY_RANK = {"flood": 0.014, "water gain": 0.014, "water loss": 0.015}
 # Water is told before grass: the probability that such a keyword has at its threshold.
 RANKED_FROM = 0.9
 FEWEST_INNOCENT = 20
-SIZE_STEPS = 5
+SIZE_STEPS = 8
 # Innocent pairs of two sizes are compared where so many of them score higher.
 ALARM_SHARES = (0.05, 0.1, 0.15, 0.2)
 KEYWORD_RIDGE, LEAST_SCALE = 1e-3, 0.3
@@ -246,9 +246,9 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
         alarms = KEYWORD_FALSE_ALARMS if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
         weights, bias = _platt(whole, k) if enough else (np.array([0.0, 1.0, 0.0]), 0.0)
         large, small = (part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters))
-        if min(len(large), len(small)) >= FEWEST_INNOCENT:
-            doublings = float(whole.octaves.mean() - quarters.octaves.mean())
-            weights[2] = min(0.0, _gap(small, large, (alarms,)) / max(doublings, 0.5))
+        doublings = float(whole.octaves.mean() - quarters.octaves.mean()) if len(small) else 0.0
+        if min(len(large), len(small)) >= FEWEST_INNOCENT and doublings >= 0.5:
+            weights[2] = min(0.0, _gap(small, large, (alarms,)) / doublings)
         innocent = np.concatenate([part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters)])
         threshold = float(np.quantile(innocent, 1.0 - alarms))
         if enough:

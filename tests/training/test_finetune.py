@@ -285,8 +285,9 @@ def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():
     told = replace(told, scores=replace(told.scores, keywords=keywords), keywords=has, named=every, complete=every)
     start = Calibration(keyword_scale=(3.0,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K)
     fitted = recalibrated(start, told)
-    lowest = keywords[has[:, 0], 0].min()
-    assert fitted.keywords[0] == pytest.approx(1 / (1 + np.exp(4.0 - 3.0 * lowest)), abs=1e-4)
+    # Midway between the least logit with the keyword and the highest without.
+    middle = (keywords[has[:, 0], 0].min() + keywords[~has[:, 0], 0].max()) / 2
+    assert fitted.keywords[0] == pytest.approx(1 / (1 + np.exp(4.0 - 3.0 * middle)), abs=1e-4)
     assert fitted.keywords[1:] == start.keywords[1:]
     assert (fitted.keyword_scale, fitted.keyword_bias) == (start.keyword_scale, start.keyword_bias)
     gain = figures(told, fitted)
