@@ -16,7 +16,7 @@ from rsccli.datasets.backgrounds import Sources, read_sources
 from rsccli.datasets.generated import GeneratedPair, generate, reversed_in_time
 from rsccli.models.captioner import Captioner, CaptionerOptions
 from rsccli.models.registry import load_captioner
-from rsccli.models.small.captioner import BUNDLED
+from rsccli.models.small.captioner import BUNDLED, BUNDLED_INT8
 from rsccli.models.small.facts import KEYWORDS, REVERSED
 from rsccli.models.small.grammar import named_keywords
 from rsccli.training.development import RealPair, labelled_pairs
@@ -73,9 +73,10 @@ def test_it_ships_whole_and_all_bundles_together_under_forty_megabytes() -> None
     assert sum(path.stat().st_size for path in BUNDLED.parent.rglob("*") if path.is_file()) < 40e6
 
 
-def test_its_files_are_those_of_its_manifest() -> None:
-    for name, entry in json.loads((BUNDLED / "rsccli.json").read_text())["files"].items():
-        content = (BUNDLED / name).read_bytes()
+@pytest.mark.parametrize("folder", [BUNDLED, BUNDLED_INT8], ids=["fp32", "int8"])
+def test_its_files_are_those_of_its_manifest(folder: Path) -> None:
+    for name, entry in json.loads((folder / "rsccli.json").read_text())["files"].items():
+        content = (folder / name).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"]), name
 
 
@@ -181,6 +182,33 @@ def test_both_decoders_say_the_same(captioner: Captioner, chips: list[RealPair])
     assert [caption.text for caption in lean] == [caption.text for caption in optimum]
     assert any(caption.logprob is not None for caption in lean)
     np.testing.assert_allclose([c.logprob or 0 for c in lean], [c.logprob or 0 for c in optimum], atol=1e-4)
+
+
+@pytest.mark.shared
+def test_eight_bits_answer_alike(chips: list[RealPair], forward: list[Caption]) -> None:
+    small = load_captioner("rsccli-small-int8", ONE)
+    assert small.info.dtype == "int8" and small.info.name == "rsccli-small-int8"
+    captions = small.caption([as_tile(pair.pre, pair.post) for pair in chips])
+    assert np.mean([a.status == b.status for a, b in zip(forward, captions, strict=True)]) >= 0.85
+    gaps = [abs((a.change_score or 0) - (b.change_score or 0)) for a, b in zip(forward, captions, strict=True)]
+    assert np.mean(gaps) <= 0.03
+
+
+@pytest.mark.shared
+def test_windows_without_data_say_nothing(captioner: Captioner, chips: list[RealPair]) -> None:
+    """A long tile whose last windows are empty, or all but empty, speaks of what the others show."""
+    pair = next(pair for pair in chips if pair.changed)
+    pre, post = (np.concatenate([image, np.zeros((3, 256, 768), np.uint8)], 2) for image in (pair.pre, pair.post))
+    valid = np.zeros((256, 1024), bool)
+    valid[:, :256] = True
+    tile = dataclasses.replace(as_tile(pre, post), valid=valid)
+    valid_corner = valid.copy()
+    valid_corner[:8, 256:264] = True
+    corner = dataclasses.replace(tile, valid=valid_corner)
+    alone, first, second = captioner.caption([as_tile(pair.pre, pair.post), tile, corner])
+    assert first.keywords == second.keywords == alone.keywords
+    assert first.change_score == pytest.approx(alone.change_score, abs=1e-4)
+    assert second.change_score == pytest.approx(alone.change_score, abs=1e-4)
 
 
 @pytest.mark.shared

@@ -527,7 +527,7 @@ def test_a_size_that_scores_higher_throughout_has_no_more_false_alarms():
     assert fit.size == pytest.approx(-1.5 * fit.scale, rel=0.15)
     alarms = answer_scores(scored, fit) >= 0.5
     assert alarms[~changed & large].mean() == pytest.approx(alarms[~changed & ~large].mean(), abs=0.05)
-    assert alarms[changed & large].mean() == pytest.approx(alarms[changed & ~large].mean(), abs=0.05)
+    assert alarms[changed & large].mean() == pytest.approx(alarms[changed & ~large].mean(), abs=0.08)
 
 
 def test_a_sizes_share_of_changed_pairs_is_not_learnt():
