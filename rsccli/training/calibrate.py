@@ -31,7 +31,7 @@ MISSED_AS_UNCHANGED = 0.08
 KEYWORD_FALSE_ALARMS = 0.03
 # Of keywords that hardly any real chip has. What is drawn carries the look of water over as a ranking, not as a level
 # (it was so in every network that was tried), and a flood that is missed costs more than another word.
-RARE_FALSE_ALARMS = 0.004
+RARE_FALSE_ALARMS = 0.001
 FOUND_BY_RANK = {"flood": 0.014, "water gain": 0.014, "water loss": 0.015}
 # Water is told before grass: the probability that such a keyword has at its threshold.
 RANKED_FROM = 0.9

@@ -31,7 +31,6 @@ from rsccli.models.small.facts import (
 from rsccli.types import Bool, CaptionStatus
 
 F32 = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
 # A cell is about 4 px; fewer than this many together are not counted as an object.
 SMALLEST_PART = 3
 # A spot of this many cells: a car's size at 0.6 m, a house's at 2 m.
@@ -40,6 +39,11 @@ KEYWORD_CELLS = 16
 # Of a window; where there is less the network's means and peaks stand on next to nothing.
 LEAST_DATA = 0.05
 LEAST_OCTAVES = -1.0
+# In log-odds: what is less probable than the strongest keyword by more is not said beside it. On development pairs 78
+# instead of 72 % of the words were right with it, for 1.3 instead of 1.8 words a tile.
+BESIDE = 1.0
+# A cell counts for a keyword whose logit is lower than the largest one by no more.
+NEAR_BEST = 1.0
 SPOT_FLOOR = 1e-5
 
 
@@ -211,11 +215,14 @@ def _cloud_share(window: Window) -> npt.NDArray[np.float64]:
     return np.asarray((window.cloud > 0)[:, seen].mean(1), np.float64)
 
 
-def _cells(windows: Sequence[Window], shape: tuple[int, ...], threshold: float) -> tuple[Bool, Int, Bool]:
-    """Changed cells, what each became, and cells with data, of the whole tile at a quarter of its pixels."""
+def _cells(windows: Sequence[Window], shape: tuple[int, ...], threshold: float) -> tuple[Bool, F32, Bool]:
+    """Changed cells, what they became, and cells with data, of the whole tile at a quarter of its pixels.
+
+    What they became is (K, h, w): the logit of each keyword less the largest one of its cell.
+    """
     rows, cols = (-(-length // 4) for length in shape)
     changed, seen = np.zeros((rows, cols), bool), np.zeros((rows, cols), bool)
-    became = np.zeros((rows, cols), np.int64)
+    became = np.zeros((len(windows[0].classes), rows, cols), np.float32)
     for window in windows:
         height, width = -(-window.height // 4), -(-window.width // 4)
         top, left = window.row // 4, window.col // 4
@@ -223,7 +230,8 @@ def _cells(windows: Sequence[Window], shape: tuple[int, ...], threshold: float) 
         part = (slice(top, top + height), slice(left, left + width))
         seen[part] = window.valid[:height, :width]
         changed[part] = (window.mask[:height, :width] >= log_odds(threshold)) & seen[part]
-        became[part] = window.classes[:, :height, :width].argmax(0)
+        classes = window.classes[:, :height, :width]
+        became[:, *part] = classes - classes.max(0)
     return changed, became, seen
 
 
@@ -251,24 +259,31 @@ def _keyword_odds(window: Window, fit: Calibration) -> npt.NDArray[np.float64]:
 
 
 def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
-    """Keywords that reach their thresholds, the most probable first; of two that deny each other the first."""
+    """Keywords that reach their thresholds, the most probable first, and only what is hardly less probable beside it.
+
+    Of two that deny each other the first is kept.
+    """
     limits = manifest.thresholds
     odds = np.max([_keyword_odds(window, manifest.calibration) for window in windows], axis=0) - np.log(len(windows))
     reached = odds >= np.array([log_odds(limit) for limit in limits.keywords])
     order = np.argsort(-odds, kind="stable")
     kept: list[int] = []
     for index in order[reached[order]]:
-        if not any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept):
+        denied = any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept)
+        if not denied and (not kept or odds[index] >= odds[kept[0]] - BESIDE):
             kept.append(int(index))
     return kept[:MAX_KEYWORDS]
 
 
-def _findings(names: list[int], changed: Bool, became: Int, seen: Bool) -> tuple[Finding, ...]:
-    """Where each keyword is, and how many; a keyword without cells of its own has the place of the whole change."""
+def _findings(names: list[int], changed: Bool, became: F32, seen: Bool) -> tuple[Finding, ...]:
+    """Where each keyword is, and how many; a keyword without cells of its own has the place of the whole change.
+
+    A cell may be of several keywords: of all that are hardly less likely there than the likeliest.
+    """
     findings = []
     asked: list[int | None] = [*names] or [None]
     for name in asked:
-        own = changed & (became == name) if name is not None else changed
+        own = changed & (became[name] >= -NEAR_BEST) if name is not None else changed
         if own.sum() < SMALLEST_PART:
             own = changed
         extent, place = mask_facts(own, seen)
