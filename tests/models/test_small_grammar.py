@@ -179,3 +179,15 @@ def test_no_sentence_is_one_of_levir_cc(shared: Path) -> None:
 
 def test_what_bundles_say_of_unchanged_tiles_is_a_sentence_of_the_grammar() -> None:
     assert UNCHANGED_TEXT in NOTHING["short"]
+
+
+@pytest.mark.parametrize("name", ["water gain", "water loss"])
+@pytest.mark.parametrize("register", REGISTERS)
+def test_what_covers_much_of_a_scene_is_no_pond(name: str, register: Register):
+    rng = np.random.default_rng(3)
+    told = {}
+    for extent in ("part", "large", "most"):
+        finding = Finding(KEYWORDS.index(name), 0, 4, EXTENTS.index(extent))
+        told[extent] = {sentence(Facts(CHANGED, (finding,)), register, rng) for _ in range(80)}
+    assert not any("pond" in text for extent in ("large", "most") for text in told[extent])
+    assert any("pond" in text for text in told["part"]) == (register == "short")

@@ -224,7 +224,7 @@ def test_windows_without_data_do_not_thin_the_clouds(manifest: Manifest) -> None
 
 
 def test_of_two_that_deny_each_other_the_stronger_stays(manifest: Manifest) -> None:
-    seen = window(9.0, {"greener vegetation": 1.0, "drier vegetation": 2.0, "debris": 0.5})
+    seen = window(9.0, {"greener vegetation": 1.8, "drier vegetation": 2.0, "debris": 1.5})
     assert read(manifest, seen).keywords == ("drier vegetation", "debris")
 
 
@@ -317,13 +317,19 @@ def test_a_keyword_below_its_threshold_denies_nothing(manifest: Manifest) -> Non
 
 
 def test_what_is_denied_takes_no_place_among_the_three(manifest: Manifest) -> None:
-    names = {"greener vegetation": 4.0, "drier vegetation": 3.0, "mud": 2.0, "boats": 1.0}
+    names = {"greener vegetation": 4.0, "drier vegetation": 3.9, "mud": 3.6, "boats": 3.3}
     assert read(manifest, window(9.0, names)).keywords == ("greener vegetation", "mud", "boats")
 
 
 def test_at_most_three_keywords_the_strongest_first(manifest: Manifest) -> None:
-    names = {"mud": 1.0, "debris": 4.0, "boats": 3.0, "parking lot": 2.0, "bare soil": -0.1}
+    names = {"mud": 3.2, "debris": 4.0, "boats": 3.8, "parking lot": 3.6, "bare soil": -0.1}
     assert read(manifest, window(9.0, names)).keywords == ("debris", "boats", "parking lot")
+
+
+def test_what_is_much_less_probable_is_not_said_beside_the_strongest(manifest: Manifest) -> None:
+    near, far = {"mud": 3.1, "debris": 4.0}, {"mud": 2.9, "debris": 4.0}
+    assert read(manifest, window(9.0, near)).keywords == ("debris", "mud")
+    assert read(manifest, window(9.0, far)).keywords == ("debris",)
 
 
 def test_a_change_without_a_name_has_the_place_of_the_mask(manifest: Manifest) -> None:

@@ -313,6 +313,9 @@ def _clause(rng: np.random.Generator | None, finding: Finding, register: Registe
         if register == "short"
         else (wording.news_one if single else wording.news_many)
     )
+    if finding.extent >= LARGE:
+        # What covers much of a scene is no pond.
+        ways = tuple(way for way in ways if not re.search(r"\bpond\b", way))
     number = COUNT_WORDS[finding.count] if name in COUNTED else ""
     return " ".join(_pick(rng, ways).format(n=number).split())
 

@@ -44,6 +44,7 @@ LEAST_OCTAVES = -1.0
 BESIDE = 1.0
 # A cell counts for a keyword whose logit is lower than the largest one by no more.
 NEAR_BEST = 1.0
+OWN_SHARE = 0.25
 SPOT_FLOOR = 1e-5
 
 
@@ -278,7 +279,8 @@ def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
 def _findings(names: list[int], changed: Bool, became: F32, seen: Bool) -> tuple[Finding, ...]:
     """Where each keyword is, and how many; a keyword without cells of its own has the place of the whole change.
 
-    A cell may be of several keywords: of all that are hardly less likely there than the likeliest.
+    A cell may be of several keywords: of all that are hardly less likely there than the likeliest. One that is said
+    alone while most of the change is of no kind in particular has the place of the whole, too.
     """
     findings = []
     asked: list[int | None] = [*names] or [None]
@@ -286,8 +288,10 @@ def _findings(names: list[int], changed: Bool, became: F32, seen: Bool) -> tuple
         own = changed & (became[name] >= -NEAR_BEST) if name is not None else changed
         if own.sum() < SMALLEST_PART:
             own = changed
-        extent, place = mask_facts(own, seen)
         counted = name is not None and KEYWORDS[name] in COUNTED
         number = count_index(count_parts(own, SMALLEST_PART)) if counted else 0
+        if len(asked) == 1 and own.sum() < OWN_SHARE * changed.sum():
+            own = changed
+        extent, place = mask_facts(own, seen)
         findings.append(Finding(name, number, place, extent))
     return tuple(findings)
