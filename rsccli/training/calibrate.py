@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsccli.models.small.export import Calibration
-from rsccli.models.small.facts import KEYWORDS, REVERSED
+from rsccli.models.small.facts import BUILT, KEYWORDS, REVERSED
 from rsccli.training.development import (
     F64,
     HeldOut,
@@ -29,6 +29,7 @@ Wanted = npt.NDArray[np.bool_]
 FALSE_ALARMS = 0.04
 MISSED_AS_UNCHANGED = 0.08
 KEYWORD_FALSE_ALARMS = 0.03
+BUILT_FALSE_ALARMS = 0.06
 # Of keywords that hardly any real chip has. What is drawn carries the look of water over as a ranking, not as a level
 # (it was so in every network that was tried), and a flood that is missed costs more than another word.
 RARE_FALSE_ALARMS = 0.001
@@ -243,7 +244,8 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
     for k, name in enumerate(KEYWORDS):
         wanted = whole.wanted[:, k]
         enough = wanted.sum() >= FEWEST_POSITIVES and name not in FOUND_BY_RANK
-        alarms = KEYWORD_FALSE_ALARMS if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
+        often = BUILT_FALSE_ALARMS if name in BUILT else KEYWORD_FALSE_ALARMS
+        alarms = often if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
         weights, bias = _platt(whole, k) if enough else (np.array([0.0, 1.0, 0.0]), 0.0)
         large, small = (part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters))
         doublings = float(whole.octaves.mean() - quarters.octaves.mean()) if len(small) else 0.0

@@ -79,6 +79,8 @@ CONTRARY: frozenset[frozenset[str]] = frozenset(
 COUNTED: frozenset[str] = frozenset(
     ("new house", "new building", "building removed", "building damage", "swimming pool", "sports field", "boats")
 )
+# What is looked for most: told beside whatever else is more probable. Not what is gone: floods look like it.
+BUILT: frozenset[str] = frozenset(("new house", "new building", "construction site"))
 STATUS_NAMES: tuple[str, ...] = ("unchanged", "unsure", "changed")
 UNCHANGED, UNSURE, CHANGED = range(len(STATUS_NAMES))
 EXTENTS: tuple[str, ...] = ("none", "spot", "part", "large", "most")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rsccli.models.manifest import Calibration, Manifest
 from rsccli.models.small.domain import cloud_reason, look_reason
 from rsccli.models.small.facts import (
+    BUILT,
     CHANGED,
     CONTRARY,
     COUNTED,
@@ -262,7 +263,7 @@ def _keyword_odds(window: Window, fit: Calibration) -> npt.NDArray[np.float64]:
 def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
     """Keywords that reach their thresholds, the most probable first, and only what is hardly less probable beside it.
 
-    Of two that deny each other the first is kept.
+    What is built is told beside anything. Of two that deny each other the first is kept.
     """
     limits = manifest.thresholds
     odds = np.max([_keyword_odds(window, manifest.calibration) for window in windows], axis=0) - np.log(len(windows))
@@ -271,7 +272,8 @@ def _keywords(windows: Sequence[Window], manifest: Manifest) -> list[int]:
     kept: list[int] = []
     for index in order[reached[order]]:
         denied = any(frozenset((KEYWORDS[index], KEYWORDS[other])) in CONTRARY for other in kept)
-        if not denied and (not kept or odds[index] >= odds[kept[0]] - BESIDE):
+        near = not kept or odds[index] >= odds[kept[0]] - BESIDE or KEYWORDS[index] in BUILT
+        if near and not denied:
             kept.append(int(index))
     return kept[:MAX_KEYWORDS]
 
