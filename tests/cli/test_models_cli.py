@@ -33,13 +33,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_bundled
-def test_the_table_names_the_built_in_captioner() -> None:
+def test_the_table_names_the_built_in_captioners() -> None:
     done = rsccli("models")
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["NAME", "REVISION", "SIZE", "METRES/PIXEL", "LICENCE", "PACKAGE"]
-    (row,) = [row for row in rows if row.startswith("rsccli-small")]
-    assert row.split()[-1] == "rsccli" and "0.1.0+" in row
+    built_in = {row.split()[0]: row for row in rows if row.startswith("rsccli-small")}
+    assert set(built_in) == {"rsccli-small", "rsccli-small-int8"}
+    assert all(row.split()[-1] == "rsccli" and "0.1.0+" in row for row in built_in.values())
 
 
 @needs_bundled

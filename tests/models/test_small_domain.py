@@ -102,7 +102,6 @@ def test_looks_beyond_the_limit() -> None:
     assert "later image looks unlike" in str(look_reason((0.1, 1.0), 0.9))
 
 
-@pytest.mark.xfail(strict=True, reason="the advice of the false-colour reason says green, a word of greener vegetation")
 def test_no_reason_names_a_change() -> None:
     """A reason stands in the caption, where words are looked for."""
     pair = grey_pair(0)

@@ -51,7 +51,7 @@ def pixel_reason(pair: TilePair, gsd_m: tuple[float, float] | None) -> str | Non
         if grey(image, pair.valid):
             return f"the {name} image is grey, the captioner knows colour images alone"
         if false_colour(image, pair.valid):
-            return f"the {name} image is in false colour (red plants); name red, green and blue with --bands"
+            return f"the {name} image is in false colour (plants are red); choose true colours with --bands"
     return None
 
 
