@@ -69,8 +69,9 @@ def scores(bench: Bench) -> Section:
     body = f"""Real pairs. In brackets: 95 % intervals from {places[0]} Harvey cells of 0.01 degrees and {places[1]}
 NAIP places, drawn with replacement. 0.5 is chance, and what a constant answer gets. Harvey is every 14th pair of the
 set, all of them counted as changed although some show no water; its sensor differs between dates, which is part of
-every figure against other sets. Copies are made here, so they hold no change for certain. A chip is unchanged where
-a person saw nothing at all, which is rare ({len(whole.labelled("unchanged").items)} chips).
+every figure against other sets. Copies are made here, so they hold no change for certain. NAIP pairs were looked at
+twice, and are changed or unchanged where both looks agree; a chip without any change is rare
+({len(whole.labelled("unchanged").items)} chips).
 
 {table(HEAD, rows)}
 
