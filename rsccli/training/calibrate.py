@@ -246,7 +246,8 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
         enough = wanted.sum() >= FEWEST_POSITIVES and name not in FOUND_BY_RANK
         often = BUILT_FALSE_ALARMS if name in BUILT else KEYWORD_FALSE_ALARMS
         alarms = often if enough else FOUND_BY_RANK.get(name, RARE_FALSE_ALARMS)
-        weights, bias = _platt(whole, k) if enough else (np.array([0.0, 1.0, 0.0]), 0.0)
+        scale, spot, bias = platt(whole.logits[:, k], whole.spots[:, k], wanted) if enough else (0.0, 1.0, 0.0)
+        weights = np.array([scale, spot, 0.0])
         large, small = (part.mixed(k, weights)[part.innocent[:, k]] for part in (whole, quarters))
         doublings = float(whole.octaves.mean() - quarters.octaves.mean()) if len(small) else 0.0
         if min(len(large), len(small)) >= FEWEST_INNOCENT and doublings >= 0.5:
@@ -263,24 +264,29 @@ def fit_keywords(held_out: HeldOut, measured: Measured) -> KeywordFit:
             first = RANKED_FROM if name in FOUND_BY_RANK else 0.5
             bias = float(log_odds(np.array(first))) - threshold
         rows.append((*(round(float(weight), 4) for weight in weights), round(bias, 4), threshold + bias))
-    scale, spot, size, bias_, limit = zip(*rows, strict=True)
+    scales, spots, sizes, biases, limit = zip(*rows, strict=True)
     limits = tuple(round(float(p), 5) for p in logistic(np.array(limit)))
-    return KeywordFit(scale, spot, size, bias_, limits)
+    return KeywordFit(scales, spots, sizes, biases, limits)
 
 
-def _platt(real: Evidence, k: int) -> tuple[F64, float]:
-    """Weights of logit, spot and size (0 as yet), and bias; neither of the two speaks against its keyword."""
-    features = np.stack([real.logits[:, k], real.spots[:, k]], 1)
+def platt(logits: F64, spots: F64, wanted: Wanted, offset: F64 | float = 0.0) -> tuple[float, float, float]:
+    """Weights of a keyword's logit and spot, neither of which speaks against it, and bias (Platt 1999).
+
+    Args:
+        logits, spots: (n,). wanted: bool (n,). offset: log-odds that are there already.
+    """
+    features = np.stack([logits, spots], 1)
     even = np.full(len(features), 1.0 / len(features))
-    used = [True, True]
+    used = np.array([True, True])
     while True:
-        theta = fit_logistic(features[:, used], real.wanted[:, k], even, KEYWORD_RIDGE)
-        weights = np.zeros(3)
-        weights[:2][used] = theta[:-1]
-        if weights.min() >= 0 or sum(used) == 1:
-            return np.maximum(weights, [LEAST_SCALE if used == [True, False] else 0.0, 0.0, 0.0]), float(theta[-1])
-        used = [bool(weight >= 0) for weight in weights[:2]]
-        used = used if any(used) else [True, False]
+        theta = fit_logistic(features[:, used], wanted, even, KEYWORD_RIDGE, offset)
+        weights = np.zeros(2)
+        weights[used] = theta[:-1]
+        if weights.min() >= 0:
+            return float(weights[0]), float(weights[1]), float(theta[-1])
+        if used.sum() == 1:
+            return LEAST_SCALE, 0.0, float(theta[-1])
+        used = weights >= 0 if (weights >= 0).any() else np.array([True, False])
 
 
 def keyword_odds(scored: ScoredPairs, fit: Calibration) -> F64:

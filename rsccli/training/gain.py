@@ -24,6 +24,7 @@ from rsccli.training.calibrate import (
     keyword_odds,
     keyword_threshold,
     logistic,
+    platt,
 )
 from rsccli.training.development import (
     F64,
@@ -134,19 +135,32 @@ def recalibrated(start: Calibration, validation: Scored) -> Calibration:
         high = _best_cut(answers, changed)
         low = min(float(np.quantile(answers[changed], MISSED_AS_UNCHANGED)), 0.9 * high)
         new = replace(new, changed=round(high, 4), unchanged=round(min(low, high), 4))
-    keywords = list(new.keywords)
-    for k in range(len(keywords)):
-        logits, has = keyword_odds(validation.scores, new)[:, k], validation.keywords[:, k]
-        innocent = logits[validation.complete & ~has]
-        if has.sum() >= FEWEST_POSITIVES and len(innocent):
-            floor = float(np.quantile(innocent, 1.0 - KEYWORD_FALSE_ALARMS))
-            asked = has | validation.complete
-            threshold = keyword_threshold(logits[asked], has[asked], floor)
-            keywords[k] = round(float(logistic(np.array([threshold]))[0]), 5)
+    new = _with_keywords(new, validation)
     if any(drawn is not None and drawn[0].any() for drawn in validation.masks):
         best = max(MASK_THRESHOLDS, key=lambda threshold: _iou(validation, threshold) or 0.0)
         new = replace(new, mask=round(best, 3))
-    return replace(new, keywords=tuple(keywords))
+    return new
+
+
+def _with_keywords(start: Calibration, validation: Scored) -> Calibration:
+    """Weights and threshold of each keyword that enough validation pairs have; the others stay as they were."""
+    told = validation.scores
+    fits = [list(part) for part in (start.keyword_scale, start.keyword_spot, start.keyword_bias, start.keywords)]
+    for k in range(len(start.keywords)):
+        has = validation.keywords[:, k]
+        asked = has | validation.complete
+        if has.sum() < FEWEST_POSITIVES or not (asked & ~has).any():
+            continue
+        sized = start.keyword_size[k] * told.octaves[asked]
+        logits, spots = told.keywords[asked, k], told.keyword_spots[asked, k]
+        scale, spot, bias = platt(logits, spots, has[asked], sized)
+        odds = scale * logits + spot * spots + sized + bias
+        floor = float(np.quantile(odds[~has[asked]], 1.0 - KEYWORD_FALSE_ALARMS))
+        limit = float(logistic(np.array([keyword_threshold(odds, has[asked], floor)]))[0])
+        for part, value in zip(fits, (scale, spot, bias, limit), strict=True):
+            part[k] = round(value, 5)
+    scales, spots_, biases, limits = map(tuple, fits)
+    return replace(start, keyword_scale=scales, keyword_spot=spots_, keyword_bias=biases, keywords=limits)
 
 
 def with_domain(calibration: Calibration, validation: Scored) -> Calibration:

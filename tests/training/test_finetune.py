@@ -272,8 +272,12 @@ def test_views_of_one_size_are_told_apart_at_any_weight_of_the_size():
         assert fitted.size == size and gain.accuracy is not None and gain.accuracy > 0.95
 
 
-def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():
-    """Pairs with the keyword stand at a logit of 2, others at 0; too few have the second keyword."""
+@pytest.mark.parametrize("scale", [3.0, 0.0])
+def test_keywords_that_enough_pairs_have_are_fitted_to_them(scale: float):
+    """Pairs with the keyword stand at a logit of 2, others at 0; too few have the second keyword.
+
+    A shipped keyword that follows its spot alone (scale 0) is heard all the same, once its logit has learnt something.
+    """
     number = np.arange(200)
     keywords = np.zeros((200, K))
     keywords[:, :2] = np.random.default_rng(0).uniform(-0.1, 0.1, (200, 2))
@@ -283,17 +287,24 @@ def test_keyword_thresholds_are_probabilities_by_the_shipped_scale_and_bias():
     told = _scored((number % 2).astype(float), number < 100)
     every = np.ones(200, bool)
     told = replace(told, scores=replace(told.scores, keywords=keywords), keywords=has, named=every, complete=every)
-    start = Calibration(keyword_scale=(3.0,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K)
+    start = Calibration(keyword_scale=(scale,) * K, keyword_bias=(-4.0,) * K, keywords=(0.9,) * K)
     fitted = recalibrated(start, told)
-    # Midway between the least logit with the keyword and the highest without.
-    middle = (keywords[has[:, 0], 0].min() + keywords[~has[:, 0], 0].max()) / 2
-    assert fitted.keywords[0] == pytest.approx(1 / (1 + np.exp(4.0 - 3.0 * middle)), abs=1e-4)
-    assert fitted.keywords[1:] == start.keywords[1:]
-    assert (fitted.keyword_scale, fitted.keyword_bias) == (start.keyword_scale, start.keyword_bias)
-    gain = figures(told, fitted)
-    assert gain.keyword_precision == 1.0 and gain.keyword_recall is not None and gain.keyword_recall > 0.9
-    # Logits of 2 lie below 0.9 by themselves; another bias silences all of them.
+    assert fitted.keyword_scale[0] > 0.5 and fitted.keyword_spot[0] >= 0.0
+    # Half of what has it would stand at a logit of 1.
+    middle = 1 / (1 + np.exp(-(fitted.keyword_scale[0] * 1.0 + fitted.keyword_bias[0] + _rest(told, fitted))))
+    assert fitted.keywords[0] == pytest.approx(middle, abs=0.1)
+    for part in ("keyword_scale", "keyword_spot", "keyword_bias", "keywords"):
+        assert getattr(fitted, part)[1:] == getattr(start, part)[1:], part
+    gain = figures(replace(told, keywords=has & (np.arange(K) == 0)), fitted)
+    assert gain.keyword_recall == 1.0
+    # Another bias silences all of them.
     assert figures(told, replace(fitted, keyword_bias=(-20.0,) * K)).keyword_recall == 0.0
+
+
+def _rest(told: Scored, fitted: Calibration) -> float:
+    """What spot and size add to the log-odds of the first keyword, alike for all pairs."""
+    spots, octaves = told.scores.keyword_spots[0, 0], told.scores.octaves[0]
+    return float(fitted.keyword_spot[0] * spots + fitted.keyword_size[0] * octaves)
 
 
 def test_the_weight_of_the_size_stays_where_one_class_is_missing():
