@@ -42,7 +42,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Mark:
-    """One spot that a person marked in a training pair.
+    """One spot that was marked by eye.
 
     Attributes:
         keyword: what it became; "" where no keyword names it. box: as in `Label`.
@@ -56,11 +56,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Label:
-    """What a person saw in a pair of dates.
+    """What was seen by eye in a pair of dates.
 
     Attributes:
         seen: ``changed``, ``minor``, ``unchanged`` or ``unclear``. keywords: what changed.
-        boxes: (left, top, right, bottom) of each changed spot, pixels of the chip. caption: in a person's words.
+        boxes: (left, top, right, bottom) of each changed spot, pixels of the chip. caption: of what was seen.
         marks: every spot with a keyword of its own; None where boxes and keywords are known apart only.
     """
 

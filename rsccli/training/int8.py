@@ -2,7 +2,7 @@
 
 Static quantisation of the encoder, per channel, ranges from generated training pairs. Everything that is not a
 convolution stays fp32: difference maps, pooling and log-odds are where small differences decide. So does the decoder:
-with 8 bits it chose other words in more than half of its sentences, and the encoder is where the time goes. Whether the
+with 8 bits in both more than half of the sentences had other words, and the encoder is where the time goes. Whether the
 result is worth shipping, the model card's tables say.
 """
 

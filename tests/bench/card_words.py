@@ -155,7 +155,7 @@ def _keywords(bench: Bench) -> str:
         rows.append(row("named, in no label", 0, sum(spoken[name] for name in never), 0))
     head = ("keyword", "in labels", "named", "precision", "recall", "F1")
     return f"""Against the labels of {len(wanted)} test pairs with change or minor change that have keywords. A label
-names what a person found worth naming; at most three keywords are said.
+names what was found worth naming by eye; at most three keywords are said.
 
 {table(head, rows)}
 
