@@ -113,11 +113,11 @@ def harvey_labels() -> dict[str, tuple[str, str]]:
         return {row["pair"]: (row["seen"], row["caption"]) for row in csv.DictReader(lines)}
 
 
-def harvey(folder: Path) -> tuple[Item, ...]:
+def harvey(folder: Path, first: int = 0, every: int = HARVEY_EVERY) -> tuple[Item, ...]:
     """Every 14th Harvey pair: before and after the flood. Labelled or not, the set counts as changed."""
     labels = harvey_labels()
     with (folder / "harvey" / "pairs.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))[::HARVEY_EVERY]
+        rows = list(csv.DictReader(lines))[first::every]
     found = []
     with zipfile.ZipFile(folder / "harvey" / "harvey.zip") as archive:
         for row in rows:
