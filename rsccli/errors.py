@@ -61,6 +61,10 @@ class BundleError(ModelError):
     """A bundle that is partial, damaged or of an unknown format."""
 
 
+class OutOfMemoryError(ModelError):
+    """A batch that does not fit into the memory of the device; a smaller one may."""
+
+
 class DeviceError(ModelError):
     """The device that was asked for is not the one that would run."""
 

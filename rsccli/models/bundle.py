@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from rsccli.errors import BundleError
-from rsccli.models.manifest import MANIFEST_NAME, FileEntry, Manifest, parse_manifest
+from rsccli.models.manifest import MANIFEST_NAME, FileEntry, Head, Manifest, parse_manifest, parse_root
 
 ENCODER = "encoder.onnx"
 EMBED = "embed.onnx"
@@ -24,6 +25,7 @@ DECODER_INPUTS = ("inputs_embeds", "attention_mask", "position_ids")
 ALWAYS_HASHED_BYTES = 256_000_000
 
 Verify = Literal["size", "auto", "full"]
+HeadT = TypeVar("HeadT", bound=Head, covariant=True)
 
 
 def past_names(layers: int) -> tuple[list[str], list[str]]:
@@ -33,7 +35,7 @@ def past_names(layers: int) -> tuple[list[str], list[str]]:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(Generic[HeadT]):
     """A bundle whose files are there.
 
     Attributes:
@@ -43,7 +45,7 @@ class Bundle:
     """
 
     folder: Path
-    manifest: Manifest
+    manifest: HeadT
     digest: str
 
     @property
@@ -61,8 +63,20 @@ def is_bundle(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file()
 
 
-def read_manifest(folder: Path) -> tuple[Manifest, str]:
+def read_family(folder: Path) -> str:
+    """Name of the family that reads a bundle.
+
+    Raises:
+        BundleError: there is no manifest, or it does not hold.
+    """
+    return parse_root(_manifest_text(folder), folder / MANIFEST_NAME).text("family")
+
+
+def read_manifest_as(folder: Path, parse: Callable[[bytes, Path], HeadT]) -> tuple[HeadT, str]:
     """Read the manifest alone.
+
+    Args:
+        folder: the bundle. parse: of the family.
 
     Returns:
         The manifest and the sha256 of its bytes in hex.
@@ -70,38 +84,52 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
     Raises:
         BundleError: there is none, or it does not hold.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError as error:
-        what = f"has no {MANIFEST_NAME}" if folder.is_dir() else "is no folder"
-        raise BundleError(f"{folder} {what}: give the folder that holds a bundle's {MANIFEST_NAME}") from error
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
-    manifest = parse_manifest(text, path)
+    text, path = _manifest_text(folder), folder / MANIFEST_NAME
+    manifest = parse(text, path)
     missing = [name for name in REQUIRED if name not in {entry.name for entry in manifest.files}]
     if missing:
         raise BundleError(f"{path}: field 'files' does not list {', '.join(missing)}: export the bundle again")
     return manifest, hashlib.sha256(text).hexdigest()
 
 
-def open_bundle(folder: Path, verify: Verify = "auto") -> Bundle:
+def open_bundle_as(folder: Path, parse: Callable[[bytes, Path], HeadT], verify: Verify = "auto") -> Bundle[HeadT]:
     """Read the manifest and check the files against it.
 
     Args:
-        folder: the bundle.
+        folder: the bundle. parse: of the family.
         verify: ``size`` compares sizes; ``full`` hashes as well; ``auto`` hashes bundles of up to 256 MB.
 
     Raises:
         BundleError: a file is missing, of the wrong size, unreadable or altered; names it.
     """
-    manifest, digest = read_manifest(folder)
+    manifest, digest = read_manifest_as(folder, parse)
     for entry in manifest.files:
         _check_size(folder, entry)
     if verify == "full" or (verify == "auto" and manifest.size_bytes <= ALWAYS_HASHED_BYTES):
         for entry in manifest.files:
             _check_hash(folder, entry)
     return Bundle(folder, manifest, digest)
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """The same of a small captioner's bundle."""
+    return read_manifest_as(folder, parse_manifest)
+
+
+def open_bundle(folder: Path, verify: Verify = "auto") -> Bundle[Manifest]:
+    """The same of a small captioner's bundle."""
+    return open_bundle_as(folder, parse_manifest, verify)
+
+
+def _manifest_text(folder: Path) -> bytes:
+    path = folder / MANIFEST_NAME
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        what = f"has no {MANIFEST_NAME}" if folder.is_dir() else "is no folder"
+        raise BundleError(f"{folder} {what}: give the folder that holds a bundle's {MANIFEST_NAME}") from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
 
 
 def _check_size(folder: Path, entry: FileEntry) -> None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from rsccli.errors import UsageProblem
-from rsccli.types import Caption, TilePair
+from rsccli.models.decoding.tokens import Sampling
+from rsccli.models.prompts import CountsFrom
+from rsccli.types import Caption, Tile, TilePair
 
 if TYPE_CHECKING:
     from rsccli.models.bundle import Bundle, Verify
+    from rsccli.models.manifest import Head
 
-DecoderName = Literal["lean", "optimum"]
+BackendName = Literal["onnx", "torch"]
+DecoderName = Literal["auto", "lean", "optimum"]
 WordsName = Literal["auto", "decoder", "grammar"]
 RegisterName = Literal["short", "news"]
 
@@ -37,6 +41,7 @@ class CaptionerInfo:
         keywords: names that ``Caption.keywords`` may hold, empty where it has none.
         max_side_px: longer tile sides are resampled to this before the model sees them, or None.
         batch_size: tiles per call that use memory and processor well.
+        prompt: regime in which a model is asked in words, or empty for one that is not.
     """
 
     name: str
@@ -54,6 +59,7 @@ class CaptionerInfo:
     keywords: tuple[str, ...] = ()
     max_side_px: int | None = None
     batch_size: int = 16
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,22 @@ class CaptionerOptions:
     """How a captioner is to run. Everything here may decide a result, except ``threads``.
 
     Attributes:
-        device: ``auto`` (CUDA where it works, else CPU), ``cpu``, ``cuda`` or ``cuda:INDEX``.
+        device: ``auto`` (CUDA where it works, else CPU), ``cpu``, ``cuda``, ``cuda:INDEX``, ``tensorrt`` or
+            ``tensorrt:INDEX``.
         dtype: ``auto`` (what the bundle holds) or a name that must be what the bundle holds.
-        decoder: ``lean`` (onnxruntime alone, greedy) or ``optimum`` (beams; imports torch).
+        backend: ``onnx`` runs bundles; ``torch`` runs a checkpoint's folder through transformers.
+        decoder: ``lean`` (onnxruntime alone, greedy or sampling), ``optimum`` (beams; imports torch), or ``auto``.
         num_beams: beams of the optimum decoder; 1 is greedy.
+        temperature, top_p, seed: of `rsccli.models.decoding.tokens.Sampling`; temperature 0 is greedy.
+        repetition_guard: whether a caption that repeats itself is ended (and marked).
         max_new_tokens: longest caption in tokens, or None for what the bundle says.
+        counts_from: what the built-in textual and visual prompts say of counts: those of ``labels`` tell levels of
+            damage, those of a ``mask`` do not.
+        prompt: of models that are asked in words: ``auto`` (what the bundle says), ``naive``, ``textual``, ``visual``
+            or the path of a template.
         words: who words a caption where a model has both: its ``decoder``, a ``grammar``, or ``auto``, what the
             bundle says. register: ``short`` or ``news``, the way of speaking where a model has both.
+        provider_options: names and values for ONNX Runtime's execution provider.
         threads: threads of one session, or None for the cores that this process may use.
 
     Raises:
@@ -76,29 +91,56 @@ class CaptionerOptions:
 
     device: str = "auto"
     dtype: str = "auto"
-    decoder: DecoderName = "lean"
+    backend: BackendName = "onnx"
+    decoder: DecoderName = "auto"
     num_beams: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    repetition_guard: bool = True
     max_new_tokens: int | None = None
+    prompt: str = "auto"
+    counts_from: CountsFrom = "labels"
     words: WordsName = "auto"
     register: RegisterName = "short"
+    provider_options: tuple[tuple[str, str], ...] = ()
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.decoder not in get_args(DecoderName):
-            raise UsageProblem(f"decoder {self.decoder!r} is unknown: choose one of {', '.join(get_args(DecoderName))}")
-        if self.words not in get_args(WordsName):
-            raise UsageProblem(f"words {self.words!r} is unknown: choose one of {', '.join(get_args(WordsName))}")
-        if self.register not in get_args(RegisterName):
-            names = ", ".join(get_args(RegisterName))
-            raise UsageProblem(f"register {self.register!r} is unknown: choose one of {names}")
+        for name, known in (
+            ("backend", get_args(BackendName)),
+            ("counts_from", get_args(CountsFrom)),
+            ("decoder", get_args(DecoderName)),
+            ("words", get_args(WordsName)),
+            ("register", get_args(RegisterName)),
+        ):
+            if getattr(self, name) not in known:
+                raise UsageProblem(f"{name} {getattr(self, name)!r} is unknown: choose one of {', '.join(known)}")
         if self.num_beams < 1:
             raise UsageProblem(f"num_beams must be at least 1, not {self.num_beams}")
-        if self.num_beams > 1 and self.decoder != "optimum":
+        if self.num_beams > 1 and self.decoder == "lean":
             raise UsageProblem("beam search needs the optimum decoder: give --decoder optimum, or --num-beams 1")
+        if self.sampling.temperature > 0 and self.backend == "onnx" and self.uses_optimum:
+            raise UsageProblem("--temperature draws tokens with the lean decoder: leave --decoder and --num-beams out")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise UsageProblem(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         if self.threads is not None and self.threads < 1:
             raise UsageProblem(f"threads must be at least 1, not {self.threads}")
+
+    @property
+    def uses_optimum(self) -> bool:
+        """Whether the optimum decoder runs: asked for, or needed for beams."""
+        return self.decoder == "optimum" or (self.decoder == "auto" and self.num_beams > 1)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are chosen."""
+        return Sampling(self.temperature, self.top_p, self.seed)
+
+
+def tile_seed(tile: Tile) -> int:
+    """Number of a tile for random draws: the same whatever batch it is in."""
+    return (tile.row << 31) + tile.col
 
 
 @runtime_checkable
@@ -134,12 +176,21 @@ class Captioner(Protocol):
 class BundleBacked(Protocol):
     """What a factory offers beside `CaptionerFactory` where a bundle on disk holds its weights."""
 
-    def bundle(self, verify: Verify = "auto") -> Bundle:
+    def bundle(self, verify: Verify = "auto") -> Bundle[Head]:
         """Check the files of the bundle.
 
         Raises:
             BundleError: a file is missing, damaged or altered; names it.
         """
+        ...
+
+
+@runtime_checkable
+class FitsMemory(Protocol):
+    """What a factory offers beside `CaptionerFactory` where it can tell how many tiles fit into memory."""
+
+    def fitting_batch_size(self, options: CaptionerOptions, tile_px: int) -> int | None:
+        """Tiles of a side that fit at once into what the device has free; None where nobody can say."""
         ...
 
 

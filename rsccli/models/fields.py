@@ -122,6 +122,21 @@ class Fields:
             raise self.problem(name, f"must be above {above}")
         return values
 
+    def integers(self, name: str, *, low: int) -> tuple[int, ...]:
+        """A list of whole numbers of at least ``low``."""
+        values = self._list(name, None)
+        whole = tuple(value for value in values if isinstance(value, int) and not isinstance(value, bool))
+        if len(whole) != len(values) or any(value < low for value in whole):
+            raise self.problem(name, f"must hold whole numbers of at least {low} only")
+        return whole
+
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise self.problem(name, f"must be true or false, not {value!r}")
+        return value
+
     def texts(self, name: str, *, length: int | None = None, unique: bool = False) -> tuple[str, ...]:
         """A list of strings."""
         values = self._list(name, length)

@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rsccli.errors import BundleError
 from rsccli.models.fields import Fields
 
 MANIFEST_NAME = "rsccli.json"
 FORMAT = "rsccli-bundle/1"
+DTYPES = ("fp32", "fp16", "bf16")
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,17 @@ class TokenSpec:
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """Shape of the decoder: layers, heads and width of a head of its past; model width; vocabulary."""
+    """Shape of the decoder: layers, heads and width of a head of its past; model width; vocabulary.
+
+    ``dtype`` is that of the past: ``fp32``, ``fp16`` or ``bf16``.
+    """
 
     layers: int
     heads: int
     head_dim: int
     width: int
     vocab: int
+    dtype: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -123,16 +129,13 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """Everything that ``rsccli.json`` says.
+class Head:
+    """What the manifest of every family says.
 
     Attributes:
-        files: every file of the bundle but the manifest itself.
-        prompts: prompt template by regime.
-        unchanged_text: the caption of tiles that the encoder calls unchanged, which then need no decoding;
-            None: the decoder words these as well.
-        words: who words the others by default, ``decoder`` or ``grammar`` (where the family has one).
+        family: which runtime reads it. files: every file of the bundle but the manifest itself.
         parity: what the exporter compared with the source model, free in form.
+        limits: what the model cannot do, sentences.
     """
 
     family: str
@@ -140,21 +143,13 @@ class Manifest:
     version: str
     source: SourceSpec
     files: tuple[FileEntry, ...]
-    input: InputSpec
-    tokens: TokenSpec
-    decoder: DecoderSpec
-    keywords: tuple[str, ...]
-    calibration: Calibration
-    thresholds: Thresholds
-    prompts: Mapping[str, str]
-    unchanged_text: str | None
-    words: str
     dtype: str
     opset: int
     licence: str
     training_data: str
     parity: Mapping[str, object]
     limits: tuple[str, ...]
+    decoder: DecoderSpec
 
     @property
     def size_bytes(self) -> int:
@@ -162,15 +157,32 @@ class Manifest:
         return sum(entry.bytes for entry in self.files)
 
 
-def parse_manifest(text: str | bytes, path: Path) -> Manifest:
-    """Parse the text of a manifest.
+@dataclass(frozen=True)
+class Manifest(Head):
+    """Everything that ``rsccli.json`` of the small captioner says.
 
-    Args:
-        text: JSON, UTF-8.
-        path: where it came from, for messages.
+    Attributes:
+        prompts: prompt template by regime.
+        unchanged_text: the caption of tiles that the encoder calls unchanged, which then need no decoding;
+            None: the decoder words these as well.
+        words: who words the others by default, ``decoder`` or ``grammar`` (where the family has one).
+    """
+
+    input: InputSpec
+    tokens: TokenSpec
+    keywords: tuple[str, ...]
+    calibration: Calibration
+    thresholds: Thresholds
+    prompts: Mapping[str, str]
+    unchanged_text: str | None
+    words: str
+
+
+def parse_root(text: str | bytes, path: Path) -> Fields:
+    """The manifest's outermost object.
 
     Raises:
-        BundleError: no JSON, another format, or a field that is missing, unknown or wrong.
+        BundleError: no JSON, or another format.
     """
     try:
         document = json.loads(text)
@@ -183,28 +195,49 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
             f"{path}: 'format' is {found!r} but this rsccli reads {FORMAT!r}: "
             "export the bundle again with this version, or install the rsccli that wrote it"
         )
+    return root
+
+
+def parse_head(root: Fields) -> dict[str, Any]:
+    """The fields of `Head`, by name."""
+    return {
+        "family": root.text("family"),
+        "name": root.text("name"),
+        "version": root.text("version"),
+        "source": _source(root.child("source")),
+        "files": _files(root.child("files")),
+        "dtype": root.text("dtype"),
+        "opset": root.integer("opset", low=1),
+        "licence": root.text("licence"),
+        "training_data": root.text("training_data"),
+        "parity": root.child("parity").raw(),
+        "limits": root.texts("limits"),
+        "decoder": _decoder(root.child("decoder")),
+    }
+
+
+def parse_manifest(text: str | bytes, path: Path) -> Manifest:
+    """Parse the text of a small captioner's manifest.
+
+    Args:
+        text: JSON, UTF-8.
+        path: where it came from, for messages.
+
+    Raises:
+        BundleError: no JSON, another format, or a field that is missing, unknown or wrong.
+    """
+    root = parse_root(text, path)
     keywords = root.texts("keywords", unique=True)
     manifest = Manifest(
-        family=root.text("family"),
-        name=root.text("name"),
-        version=root.text("version"),
-        source=_source(root.child("source")),
-        files=_files(root.child("files")),
+        **parse_head(root),
         input=_input(root.child("input")),
         tokens=_tokens(root.child("tokens")),
-        decoder=_decoder(root.child("decoder")),
         keywords=keywords,
         calibration=_calibration(root.child("calibration"), len(keywords)),
         thresholds=_thresholds(root.child("thresholds"), len(keywords)),
         prompts=root.child("prompts").mapping_of_texts(),
         unchanged_text=root.text("unchanged_text") if root.has("unchanged_text") else None,
         words=root.text("words") if root.has("words") else "decoder",
-        dtype=root.text("dtype"),
-        opset=root.integer("opset", low=1),
-        licence=root.text("licence"),
-        training_data=root.text("training_data"),
-        parity=root.child("parity").raw(),
-        limits=root.texts("limits"),
     )
     root.done()
     if manifest.words not in ("decoder", "grammar"):
@@ -277,8 +310,11 @@ def _decoder(fields: Fields) -> DecoderSpec:
         head_dim=fields.integer("head_dim", low=1),
         width=fields.integer("width", low=1),
         vocab=fields.integer("vocab", low=1),
+        dtype=fields.text("dtype") if fields.has("dtype") else "fp32",
     )
     fields.done()
+    if spec.dtype not in DTYPES:
+        raise fields.problem("dtype", f"must be one of {', '.join(DTYPES)}, not {spec.dtype!r}")
     return spec
 
 

@@ -20,9 +20,14 @@ from rsccli.types import Caption
 @pytest.mark.parametrize(
     ("values", "say"),
     [
-        ({"decoder": "fast"}, "choose one of lean, optimum"),
+        ({"decoder": "fast"}, "choose one of auto, lean, optimum"),
         ({"num_beams": 0}, "at least 1"),
-        ({"num_beams": 4}, "--decoder optimum"),
+        ({"num_beams": 4, "decoder": "lean"}, "--decoder optimum"),
+        ({"num_beams": 4, "temperature": 0.5}, "draws tokens with the lean decoder"),
+        ({"temperature": -1.0}, "temperature -1"),
+        ({"top_p": 0.0}, "top_p 0"),
+        ({"seed": -1}, "seed -1"),
+        ({"backend": "jax"}, "choose one of onnx, torch"),
         ({"max_new_tokens": 0}, "at least 1"),
         ({"threads": 0}, "at least 1"),
         ({"words": "poet"}, "choose one of auto, decoder, grammar"),

@@ -15,11 +15,12 @@ from tiny_bundle import HEAD_DIM, TOPICS, VOCAB
 from rsccli.errors import ModelError
 from rsccli.models.bundle import Bundle, open_bundle
 from rsccli.models.decoding.lean import LeanDecoder
-from rsccli.models.decoding.tokens import Decoded, Decoder, loop_tokens, without_loop
+from rsccli.models.decoding.tokens import Decoded, Decoder, Prompt, loop_tokens, without_loop
 from rsccli.models.sessions import Device, open_session
 
 F32 = npt.NDArray[np.float32]
 EOS = 2
+ENDS = frozenset({EOS})
 STEPS = 24
 
 
@@ -29,14 +30,14 @@ def open_graphs(bundle: Bundle) -> tuple[onnxruntime.InferenceSession, onnxrunti
 
 def lean_of(folder: Path) -> LeanDecoder:
     bundle = open_bundle(folder)
-    return LeanDecoder(*open_graphs(bundle), bundle.manifest.decoder, bundle.manifest.tokens, Device("cpu"))
+    return LeanDecoder(*open_graphs(bundle), bundle.manifest.decoder, ends=ENDS, pad=0, device=Device("cpu"))
 
 
 def optimum_of(folder: Path, beams: int = 1) -> Decoder:
     from rsccli.models.decoding.optimum import OptimumDecoder
 
     bundle = open_bundle(folder)
-    return OptimumDecoder(*open_graphs(bundle), bundle.manifest.decoder, bundle.manifest.tokens, beams)
+    return OptimumDecoder(*open_graphs(bundle), bundle.manifest.decoder, ends=ENDS, pad=0, num_beams=beams)
 
 
 def prefixes(rows: int, length: int = 4, seed: int = 0) -> tuple[F32, npt.NDArray[np.int64]]:
@@ -81,7 +82,7 @@ def recomputed(folder: Path, prefix: F32, mask: npt.NDArray[np.int64], steps: in
 
 
 def test_known_sentences_of_different_length_in_one_batch(scripted: Path) -> None:
-    decoded = lean_of(scripted).decode(*topic_prefix(*TOPICS), STEPS)
+    decoded = lean_of(scripted).decode(Prompt(*topic_prefix(*TOPICS)), STEPS)
     assert [words(each) for each in decoded] == [
         "The scene is greener now.",
         "The scene is burnt",
@@ -92,7 +93,7 @@ def test_known_sentences_of_different_length_in_one_batch(scripted: Path) -> Non
 
 def test_past_on_the_device_gives_what_recomputing_everything_gives(random_bundle: Path) -> None:
     prefix, mask = prefixes(24)
-    decoded = lean_of(random_bundle).decode(prefix, mask, STEPS)
+    decoded = lean_of(random_bundle).decode(Prompt(prefix, mask), STEPS)
     assert [each.tokens for each in decoded] == recomputed(random_bundle, prefix, mask, STEPS)
     assert len({each.tokens for each in decoded}) > 8, "the bundle is too dull to test anything"
     assert len({len(each.tokens) for each in decoded}) > 3
@@ -104,23 +105,23 @@ def test_left_padding_changes_nothing(random_bundle: Path) -> None:
     for row in range(12):
         mask[row, : row % 5] = 0
         prefix[row, : row % 5] = 1e3
-    decoded = lean_of(random_bundle).decode(prefix, mask, STEPS)
+    decoded = lean_of(random_bundle).decode(Prompt(prefix, mask), STEPS)
     assert [each.tokens for each in decoded] == recomputed(random_bundle, prefix, mask, STEPS)
 
 
 def test_a_row_does_not_depend_on_its_neighbours(random_bundle: Path) -> None:
     prefix, mask = prefixes(8, seed=5)
     decoder = lean_of(random_bundle)
-    together = decoder.decode(prefix, mask, STEPS)
+    together = decoder.decode(Prompt(prefix, mask), STEPS)
     for row in range(8):
-        (alone,) = decoder.decode(prefix[row : row + 1], mask[row : row + 1], STEPS)
+        (alone,) = decoder.decode(Prompt(prefix[row : row + 1], mask[row : row + 1]), STEPS)
         assert alone.tokens == together[row].tokens
         assert alone.logprob == pytest.approx(together[row].logprob, abs=1e-5)
 
 
 def test_the_mean_log_probability_is_that_of_the_tokens_and_the_end(random_bundle: Path) -> None:
     prefix, mask = prefixes(1, seed=2)
-    (decoded,) = lean_of(random_bundle).decode(prefix, mask, STEPS)
+    (decoded,) = lean_of(random_bundle).decode(Prompt(prefix, mask), STEPS)
     embed, decoder = open_graphs(open_bundle(random_bundle))
     empty = np.zeros((1, 2, 0, HEAD_DIM), np.float32)
     past = {f"past_key_values.{i}.{part}": empty for i in range(2) for part in ("key", "value")}
@@ -138,12 +139,12 @@ def test_the_mean_log_probability_is_that_of_the_tokens_and_the_end(random_bundl
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_the_limit_holds(scripted: Path, limit: int) -> None:
-    (decoded,) = lean_of(scripted).decode(*topic_prefix("<up>"), limit)
+    (decoded,) = lean_of(scripted).decode(Prompt(*topic_prefix("<up>")), limit)
     assert words(decoded) == " ".join("The scene is".split()[:limit])
 
 
 def test_loops_end_with_one_copy(looping: Path) -> None:
-    decoded = lean_of(looping).decode(*topic_prefix("<up>", "<down>"), 200)
+    decoded = lean_of(looping).decode(Prompt(*topic_prefix("<up>", "<down>")), 200)
     assert [words(each) for each in decoded] == ["The scene is greener now.", "The scene is burnt"]
 
 
@@ -151,18 +152,18 @@ def test_damaged_numbers_are_an_error(scripted: Path) -> None:
     prefix, mask = topic_prefix("<up>", "<down>")
     prefix[1, 0, 0] = np.nan
     with pytest.raises(ModelError, match="not finite"):
-        lean_of(scripted).decode(prefix, mask, STEPS)
+        lean_of(scripted).decode(Prompt(prefix, mask), STEPS)
 
 
 def test_a_prefix_of_the_wrong_width_is_a_model_error(scripted: Path) -> None:
     with pytest.raises(ModelError, match="decoder failed on a batch of 1"):
-        lean_of(scripted).decode(np.zeros((1, 3, 5), np.float32), np.ones((1, 3), np.int64), STEPS)
+        lean_of(scripted).decode(Prompt(np.zeros((1, 3, 5), np.float32), np.ones((1, 3), np.int64)), STEPS)
 
 
 def test_the_same_again_is_the_same(random_bundle: Path) -> None:
     prefix, mask = prefixes(8, seed=9)
     decoder = lean_of(random_bundle)
-    assert decoder.decode(prefix, mask, STEPS) == decoder.decode(prefix, mask, STEPS)
+    assert decoder.decode(Prompt(prefix, mask), STEPS) == decoder.decode(Prompt(prefix, mask), STEPS)
 
 
 @pytest.mark.parametrize("style", ["scripted", "looping", "random_bundle"])
@@ -172,16 +173,16 @@ def test_optimum_gives_the_tokens_of_lean(style: str, request: pytest.FixtureReq
     if style == "random_bundle":
         for row in range(12):
             mask[row, : row % 4] = 0
-    lean = lean_of(folder).decode(prefix, mask, STEPS)
-    optimum = optimum_of(folder).decode(prefix, mask, STEPS)
+    lean = lean_of(folder).decode(Prompt(prefix, mask), STEPS)
+    optimum = optimum_of(folder).decode(Prompt(prefix, mask), STEPS)
     assert [each.tokens for each in optimum] == [each.tokens for each in lean]
     np.testing.assert_allclose([each.logprob for each in optimum], [each.logprob for each in lean], atol=1e-5)
 
 
 def test_beams_find_sentences_at_least_as_likely(random_bundle: Path) -> None:
     prefix, mask = prefixes(16, seed=2)
-    greedy = optimum_of(random_bundle).decode(prefix, mask, STEPS)
-    beams = optimum_of(random_bundle, 4).decode(prefix, mask, STEPS)
+    greedy = optimum_of(random_bundle).decode(Prompt(prefix, mask), STEPS)
+    beams = optimum_of(random_bundle, 4).decode(Prompt(prefix, mask), STEPS)
     gains = [four.logprob - one.logprob for four, one in zip(beams, greedy, strict=True)]
     # Beam search may drop the greedy sentence, but not as a rule.
     assert np.mean(gains) > 0

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +13,26 @@ import onnx
 import onnxruntime
 import pytest
 
-from rsccli.errors import BundleError, DeviceError
+from rsccli.errors import BundleError, DeviceError, UsageProblem
 from rsccli.models import sessions
-from rsccli.models.sessions import Device, gpu_count, open_session, open_sessions, resolve_device, why_unusable
+from rsccli.models.sessions import (
+    Device,
+    check_dtype,
+    cuda_devices,
+    engine_folder,
+    gpu_count,
+    open_session,
+    open_sessions,
+    parse_provider_options,
+    resolve_device,
+    why_unusable,
+    worker_devices,
+)
 
+gpu_wheel = pytest.mark.skipif(
+    "TensorrtExecutionProvider" not in onnxruntime.get_available_providers(),
+    reason="this onnxruntime has no GPU providers",
+)
 no_gpu = pytest.mark.skipif(gpu_count() > 0, reason="there is a GPU here")
 with_gpu = pytest.mark.skipif(why_unusable("cuda") is not None, reason="no GPU that ONNX Runtime can use here")
 
@@ -28,14 +50,28 @@ def test_cpu_is_usable() -> None:
     assert why_unusable("cpu") is None
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0", "cuda:1 "])
+UNKNOWN = ["gpu", "", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0", "cuda:1 ", "tensorrt:", "trt", "cuda:\u0661"]
+
+
+@pytest.mark.parametrize("name", [*UNKNOWN, "cuda:all", "cuda:0,1"])
 def test_unknown_devices_are_refused(name: str) -> None:
-    with pytest.raises(DeviceError, match="give auto, cpu, cuda or cuda:INDEX"):
+    with pytest.raises(DeviceError, match="give auto, cpu, cuda or cuda:INDEX, or tensorrt or tensorrt:INDEX"):
         resolve_device(name)
 
 
+def test_what_a_device_says_of_itself() -> None:
+    cpu, cuda, tensorrt = Device("cpu"), Device("cuda", 1), Device("tensorrt", 2)
+    assert [str(each) for each in (cpu, cuda, tensorrt)] == ["cpu", "cuda:1", "tensorrt:2"]
+    assert [each.memory for each in (cpu, cuda, tensorrt)] == ["cpu", "cuda", "cuda"]
+    assert [each.provider for each in (cpu, cuda, tensorrt)] == [
+        "CPUExecutionProvider",
+        "CUDAExecutionProvider",
+        "TensorrtExecutionProvider",
+    ]
+
+
 @no_gpu
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3", "tensorrt", "tensorrt:1"])
 def test_cuda_without_a_gpu_is_an_error_and_never_the_cpu(name: str, scripted: Path) -> None:
     with pytest.raises(DeviceError, match="--device cpu") as caught:
         open_sessions([scripted / "embed.onnx"], name)
@@ -47,6 +83,47 @@ def test_a_session_that_falls_back_is_an_error(scripted: Path) -> None:
     """Past the check for a GPU, ONNX Runtime itself falls back to the CPU with a log line: that must not pass."""
     with pytest.raises(DeviceError, match=r"would run embed.onnx on CPUExecutionProvider|cannot be set up"):
         open_session(scripted / "embed.onnx", Device("cuda"))
+
+
+@no_gpu
+@gpu_wheel
+def test_tensorrt_without_its_libraries_is_an_error_and_says_what_to_install(
+    scripted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime itself would print a page and go on with the CPU."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(DeviceError, match=r"cannot load the TensorRT libraries.*'tensorrt-cu13<11'"):
+        open_session(scripted / "embed.onnx", Device("tensorrt"))
+    assert capfd.readouterr() == ("", "")
+
+
+@no_gpu
+def test_a_gpu_that_is_not_there_is_not_usable() -> None:
+    assert "--device cpu" in (why_unusable("cuda") or "")
+    assert "--device cpu" in (why_unusable("tensorrt") or "")
+
+
+@pytest.mark.parametrize(("name", "provider"), [("cuda", "CUDA"), ("tensorrt", "TensorRT")])
+def test_a_wheel_without_the_provider_is_named(monkeypatch: pytest.MonkeyPatch, name: str, provider: str) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match=f"has no {provider} provider: install onnxruntime-gpu"):
+        resolve_device(name)
+    assert resolve_device("auto") == Device("cpu")
+
+
+@gpu_wheel
+def test_an_environment_that_hides_gpus_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 0)
+    with pytest.raises(DeviceError, match=r"finds no GPU here \(CUDA_VISIBLE_DEVICES is ''\)"):
+        resolve_device("cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
+    with pytest.raises(DeviceError, match=r"there is 1 GPU, cuda:0 \(CUDA_VISIBLE_DEVICES is '3'\)"):
+        resolve_device("cuda:3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with pytest.raises(DeviceError, match=r"there is 1 GPU, tensorrt:0$"):
+        resolve_device("tensorrt:1")
 
 
 @no_gpu
@@ -80,6 +157,203 @@ def test_an_index_beyond_the_gpus_says_how_many_there_are(monkeypatch: pytest.Mo
     assert resolve_device("cuda:1") == Device("cuda", 1)
     with pytest.raises(DeviceError, match="there are 2 GPUs, cuda:0 to cuda:1"):
         resolve_device("cuda:2")
+
+
+def test_the_gpus_are_those_that_the_driver_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 2)
+    assert cuda_devices() == (Device("cuda", 0), Device("cuda", 1))
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 0)
+    assert cuda_devices() == ()
+
+
+@gpu_wheel
+@pytest.mark.parametrize(
+    ("asked", "workers"),
+    [
+        ("auto", ("auto",)),
+        ("cpu", ("cpu",)),
+        ("cuda", ("cuda:0",)),
+        ("cuda:1", ("cuda:1",)),
+        ("cuda:2,0", ("cuda:2", "cuda:0")),
+        ("cuda:all", ("cuda:0", "cuda:1", "cuda:2")),
+        ("tensorrt", ("tensorrt:0",)),
+        ("tensorrt:all", ("tensorrt:0", "tensorrt:1", "tensorrt:2")),
+    ],
+)
+def test_one_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch, asked: str, workers: tuple[str, ...]) -> None:
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 3)
+    assert worker_devices(asked) == workers
+
+
+@gpu_wheel
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("cuda:3", "there are 3 GPUs, cuda:0 to cuda:2"),
+        ("cuda:0,3", "there are 3 GPUs, cuda:0 to cuda:2"),
+        ("cuda:1,1", "names a GPU twice"),
+        ("cuda:0,", "is unknown: give auto"),
+        ("cpu:all", "is unknown: give auto"),
+        ("cuda:all,1", "is unknown: give auto"),
+        *((name, "is unknown: give auto") for name in UNKNOWN),
+    ],
+)
+def test_workers_that_cannot_be(monkeypatch: pytest.MonkeyPatch, asked: str, message: str) -> None:
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 3)
+    with pytest.raises(DeviceError, match=message):
+        worker_devices(asked)
+
+
+@no_gpu
+@pytest.mark.parametrize("asked", ["cuda", "cuda:all", "cuda:0,1", "tensorrt:all"])
+def test_no_workers_without_a_gpu(asked: str) -> None:
+    with pytest.raises(DeviceError, match="--device cpu"):
+        worker_devices(asked)
+    assert worker_devices("cpu") == ("cpu",)
+
+
+def write_matmul(path: Path, element: int) -> Path:
+    """y = x times a matrix of ones, in one type of float inside and float32 outside."""
+    weights = onnx.helper.make_tensor("w", element, [4, 4], [1.0] * 16)
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["cast"], to=element),
+        onnx.helper.make_node("MatMul", ["cast", "w"], ["product"]),
+        onnx.helper.make_node("Cast", ["product"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "matmul", ends[:1], ends[1:], [weights])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9), path)
+    return path
+
+
+def test_the_cpu_runs_fp16(tmp_path: Path) -> None:
+    path = write_matmul(tmp_path / "fp16.onnx", onnx.TensorProto.FLOAT16)
+    _device, (session,) = open_sessions([path], "cpu", 1, dtype="fp16")
+    np.testing.assert_allclose(session.run(None, {"x": np.full((1, 4), 0.1, np.float32)})[0], 0.4, atol=1e-3)
+
+
+def test_the_cpu_does_not_run_bf16(tmp_path: Path) -> None:
+    """The reason of `check_dtype`: where this fails, ONNX Runtime has learned it."""
+    path = write_matmul(tmp_path / "bf16.onnx", onnx.TensorProto.BFLOAT16)
+    with pytest.raises(BundleError, match=r"needs an operator that CPUExecutionProvider does not have.*MatMul"):
+        open_session(path, Device("cpu"), 1)
+    with pytest.raises(DeviceError, match=r"holds bf16 weights.*give --device cuda, or export it as fp32") as caught:
+        open_sessions([path], "cpu", dtype="bf16")
+    assert str(tmp_path) in str(caught.value)
+
+
+@no_gpu
+def test_auto_does_not_end_in_a_cpu_that_cannot_run_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_matmul(tmp_path / "bf16.onnx", onnx.TensorProto.BFLOAT16)
+    monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
+    with pytest.raises(DeviceError, match="holds bf16 weights"):
+        open_sessions([path], "auto", dtype="bf16")
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [(Device("cpu"), "fp32"), (Device("cpu"), "fp16"), (Device("cuda"), "bf16"), (Device("tensorrt"), "bf16")],
+)
+def test_dtypes_that_run(device: Device, dtype: str) -> None:
+    check_dtype(device, dtype, Path("bundle"))
+
+
+def test_provider_options_are_parsed() -> None:
+    assert parse_provider_options([]) == {}
+    assert parse_provider_options(["gpu_mem_limit=8000000000", " use_tf32 = 1 ", "trt_profile_min_shapes=x:1x3=y"]) == {
+        "gpu_mem_limit": "8000000000",
+        "use_tf32": "1",
+        "trt_profile_min_shapes": "x:1x3=y",
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (["gpu_mem_limit"], "is not of the form NAME=VALUE"),
+        (["gpu_mem_limit="], "is not of the form NAME=VALUE"),
+        (["=1"], "is not of the form NAME=VALUE"),
+        ([""], "is not of the form NAME=VALUE"),
+        (["gpu mem=1"], "is not of the form NAME=VALUE"),
+        (["use_tf32=0", "use_tf32=1"], "'use_tf32' is given twice"),
+        (["device_id=1"], "give --device cuda:INDEX"),
+        (["user_compute_stream=140000"], "is an address inside the process"),
+    ],
+)
+def test_provider_options_that_cannot_be(entries: list[str], message: str) -> None:
+    with pytest.raises(UsageProblem, match=message) as caught:
+        parse_provider_options(entries)
+    assert caught.value.exit_code == 2
+
+
+def test_the_cpu_takes_no_provider_options(scripted: Path) -> None:
+    """ONNX Runtime takes any name for the CPU and forgets it: said, where the user asked for the CPU."""
+    path = str(scripted / "embed.onnx")
+    lax = onnxruntime.InferenceSession(path, providers=[("CPUExecutionProvider", {"no_such_option": "1"})])
+    assert lax.get_provider_options() == {"CPUExecutionProvider": {}}
+    with pytest.raises(UsageProblem, match="the CPU provider takes none"):
+        open_sessions([Path(path)], "cpu", provider_options={"gpu_mem_limit": "1"})
+    with pytest.raises(UsageProblem, match="the CPU provider takes none"):
+        open_session(Path(path), Device("cpu"), provider_options={"gpu_mem_limit": "1"})
+
+
+@no_gpu
+def test_auto_on_the_cpu_goes_on_without_provider_options(scripted: Path, caplog: pytest.LogCaptureFixture) -> None:
+    device, _opened = open_sessions([scripted / "embed.onnx"], "auto", provider_options={"gpu_mem_limit": "1"})
+    assert device == Device("cpu")
+    assert "going on without them" in caplog.text
+
+
+def test_provider_options_go_over_our_own_and_only_to_the_first_provider() -> None:
+    ours = sessions.cuda_provider_options(1)
+    (name, options), last = sessions._providers(Device("cuda", 1), {"use_tf32": "1", "prefer_nhwc": "1"})
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options == {**ours, "use_tf32": "1", "prefer_nhwc": "1"}
+    first, second, last = sessions._providers(Device("tensorrt", 1), {"trt_fp16_enable": "False"}, "fp16")
+    assert first == ("TensorrtExecutionProvider", {"device_id": "1", "trt_fp16_enable": "False"})
+    assert second == ("CUDAExecutionProvider", ours)
+    assert last == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "more"),
+    [("fp32", {}), ("fp16", {"trt_fp16_enable": "True"}), ("bf16", {"trt_bf16_enable": "True"}), ("int8", {})],
+)
+def test_tensorrt_uses_no_less_than_the_bundle_holds(dtype: str, more: dict[str, str]) -> None:
+    assert sessions.tensorrt_provider_options(2, dtype) == {"device_id": "2", **more}
+
+
+def test_engines_are_kept_by_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime's own name of an engine knows nothing of the weights."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    paths = [tmp_path / name / "encoder.onnx" for name in ("old", "new", "same")]
+    for path, manifest in zip(paths, ("1", "2", "1"), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(b"graph")
+        path.with_name("rsccli.json").write_text(manifest)
+    old, new, same = (engine_folder(path) for path in paths)
+    assert old == same != new
+    assert old is not None and old.is_dir() and old.parent == tmp_path / "cache" / "rsccli" / "tensorrt"
+    options = sessions.tensorrt_provider_options(0, "fp32", old)
+    assert options["trt_engine_cache_enable"] == "True"
+    assert options["trt_engine_cache_path"] == str(old)
+    assert engine_folder(paths[0], str(tmp_path / "mine")) == tmp_path / "mine" / old.name
+    paths[0].with_name("rsccli.json").unlink()
+    assert engine_folder(paths[0]) not in (None, old)
+
+
+def test_a_relative_cache_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert sessions._cache_root() == tmp_path / ".cache" / "rsccli" / "tensorrt"
+
+
+def test_no_folder_for_engines_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "encoder.onnx").write_bytes(b"graph")
+    assert engine_folder(tmp_path / "encoder.onnx", str(tmp_path / "file")) is None
+    assert engine_folder(tmp_path / "gone.onnx", str(tmp_path)) is None
+    assert caplog.text.count("engines are built again at each start") == 2
 
 
 @with_gpu
@@ -117,3 +391,150 @@ def test_sessions_print_nothing(scripted: Path, capfd: pytest.CaptureFixture[str
     session = open_session(scripted / "embed.onnx", Device("cpu"), 1)
     session.run(None, {"input_ids": np.array([[1]])})
     assert capfd.readouterr() == ("", "")
+
+
+# ONNX Runtime's real GPU providers, over libraries in which nearly every function does nothing and says that it worked:
+# what they answer to options and to a full GPU is their own. What they compute is not looked at: that needs a GPU.
+STAND_INS = {
+    "cudaGetDeviceCount": "int NAME(int *n) { *n = 1; return 0; }",
+    "cudaGetDevice": "int NAME(int *n) { *n = 0; return 0; }",
+    "cudaGetDeviceProperties": "int NAME(void *p, int d) { memset(p, 0, 1008); return 0; }",
+    "cudaDeviceGetAttribute": "int NAME(int *v, int a, int d) { *v = 8; return 0; }",
+    "cudaDriverGetVersion": "int NAME(int *v) { *v = 13000; return 0; }",
+    "cudaRuntimeGetVersion": "int NAME(int *v) { *v = 13000; return 0; }",
+    "cudaMalloc": 'int NAME(void **p, size_t n) { *p = getenv("FULL") ? 0 : malloc(n); return *p ? 0 : 2; }',
+    "cudaHostAlloc": "int NAME(void **p, size_t n, unsigned f) { *p = malloc(n); return 0; }",
+    "cudaFree": "int NAME(void *p) { free(p); return 0; }",
+    "cudaFreeHost": "int NAME(void *p) { free(p); return 0; }",
+    "cudaGetErrorString": 'const char *NAME(int e) { return e == 2 ? "out of memory" : "another"; }',
+    "cudaGetErrorName": 'const char *NAME(int e) { return "a name"; }',
+    "cudaMemcpyAsync": "int NAME(void *d, void *s, size_t n, int k, void *st) { memcpy(d, s, n); return 0; }",
+    "cudaMemcpy": "int NAME(void *d, void *s, size_t n, int k) { memcpy(d, s, n); return 0; }",
+    "cudaStreamCreateWithFlags": "int NAME(void **s, unsigned f) { *s = (void *)16; return 0; }",
+    "cudaEventCreateWithFlags": "int NAME(void **s, unsigned f) { *s = (void *)16; return 0; }",
+    "cublasCreate_v2": "int NAME(void **h) { *h = (void *)16; return 0; }",
+    "cublasLtCreate": "int NAME(void **h) { *h = (void *)16; return 0; }",
+    "cudnnCreate": "int NAME(void **h) { *h = (void *)16; return 0; }",
+    "__cudaRegisterFatBinary": "void **NAME(void *x) { static void *h[8]; return h; }",
+    "getInferLibVersion": "int NAME(void) { return 101600; }",
+    "getPluginRegistry": """
+        static long nothing(void) { return 0; }
+        static void *table[64];
+        static struct { void **table; long pad[8]; } object = {table};
+        void *NAME(void) { for (int i = 0; i < 64; i++) table[i] = (void *)nothing; return &object; }""",
+}
+
+ATTEMPTS = """
+import json, os, sys
+from pathlib import Path
+from rsccli.models.sessions import Device, open_session, open_sessions
+
+path, told = Path(sys.argv[1]), {}
+
+def attempt(name, device, **options):
+    try:
+        session = open_session(path, device, 1, options)
+        mine = session.get_provider_options()[device.provider]
+        told[name] = [session.get_providers()[0], {key: mine[key] for key in options}]
+    except Exception as error:
+        told[name] = [type(error).__name__, str(error)]
+
+cuda, tensorrt = Device("cuda"), Device("tensorrt")
+attempt("plain", cuda)
+attempt("good", cuda, gpu_mem_limit="8000000000", cudnn_conv_algo_search="EXHAUSTIVE")
+attempt("unknown", cuda, gpu_mem_limits="1")
+attempt("bad value", cuda, cudnn_conv_algo_search="BEST")
+attempt("no such gpu", Device("cuda", 5))
+attempt("tensorrt unknown", tensorrt, trt_fp61_enable="True")
+attempt("tensorrt bad value", tensorrt, trt_fp16_enable="1")
+attempt("tensorrt bad number", tensorrt, trt_max_workspace_size="much")
+try:
+    open_sessions([path], "auto", 1, {"gpu_mem_limits": "1"})
+except Exception as error:
+    told["auto unknown"] = [type(error).__name__, str(error)]
+attempt("limited", cuda, gpu_mem_limit="1")
+os.environ["FULL"] = "1"
+attempt("full", cuda)
+print("told", json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def gpu_answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+    """What our sessions say on a GPU of stand-ins: [class of error or provider, message or options] of each attempt."""
+    compiler, lister = shutil.which("cc") or shutil.which("gcc"), shutil.which("nm")
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    providers = [folder / f"libonnxruntime_providers_{name}.so" for name in ("cuda", "tensorrt")]
+    if not (compiler and lister and all(path.is_file() for path in providers)):
+        pytest.skip("needs a C compiler, nm and the GPU wheel on Linux")
+    made = tmp_path_factory.mktemp("libraries")
+    libraries: defaultdict[str, set[str]] = defaultdict(set, {"libcurand.so.10": set(), "libcuda.so.1": set()})
+    for provider in providers:
+        listed = subprocess.run([lister, "-D", "-u", provider], capture_output=True, text=True, check=True).stdout
+        for symbol in (line.split()[-1] for line in listed.splitlines()):
+            name, _, version = symbol.partition("@")
+            if version.startswith(("libcu", "libnv")):
+                libraries[version].add(name)
+            elif name.startswith(("createInfer", "getInfer", "getPlugin")):
+                libraries["libnvinfer.so.10"].add(name)
+            elif name.startswith("createNvOnnx"):
+                libraries["libnvonnxparser.so.10"].add(name)
+            elif name.startswith("cu"):
+                libraries["libcuda.so.1"].add(name)
+    libraries["libcuda.so.1"] |= {"cuInit", "cuDeviceGetCount"}
+    known = STAND_INS | {"cuDeviceGetCount": STAND_INS["cudaGetDeviceCount"]}
+    for library, names in libraries.items():
+        source, versions = made / "source.c", made / "versions"
+        functions = [known.get(name, "int NAME(void) { return 0; }").replace("NAME", name) for name in sorted(names)]
+        source.write_text("\n".join(["#include <stdlib.h>", "#include <string.h>", *functions]))
+        versions.write_text(f"{library} {{ global: *; }};")
+        command = [compiler, "-shared", "-fPIC", "-w", "-fno-builtin", "-o", made / library, source]
+        subprocess.run([*command, f"-Wl,-soname,{library}", f"-Wl,--version-script={versions}"], check=True, timeout=60)
+    path = write_matmul(made / "matmul.onnx", onnx.TensorProto.FLOAT)
+    done = subprocess.run(
+        [sys.executable, "-c", ATTEMPTS, path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "LD_LIBRARY_PATH": str(made), "XDG_CACHE_HOME": str(made), "CUDA_VISIBLE_DEVICES": "0"},
+    )
+    before, _, answers = done.stdout.rpartition("told ")
+    told: dict[str, list[object]] = json.loads(answers) if done.returncode == 0 else {}
+    if told.get("plain") != ["CUDAExecutionProvider", {}]:
+        pytest.skip(f"this onnxruntime does not run over stand-ins: {done.returncode} {done.stderr[-300:]}")
+    assert (before, done.stderr) == ("", ""), "ONNX Runtime's own pages are kept away"
+    return told
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error", "message"),
+    [
+        ("unknown", "UsageProblem", "gpu_mem_limits=1: CUDAExecutionProvider has no option of this name"),
+        ("auto unknown", "UsageProblem", "gpu_mem_limits=1: CUDAExecutionProvider has no option of this name"),
+        ("bad value", "UsageProblem", "cudnn_conv_algo_search=BEST: CUDAExecutionProvider refuses it"),
+        ("no such gpu", "DeviceError", "matmul.onnx cannot be set up on cuda:5"),
+        ("tensorrt unknown", "UsageProblem", "trt_fp61_enable=True: TensorrtExecutionProvider has no option of this"),
+        ("tensorrt bad value", "UsageProblem", "trt_fp16_enable=1: TensorrtExecutionProvider refuses it"),
+        ("tensorrt bad number", "UsageProblem", "refuses a value in trt_max_workspace_size=much"),
+        (
+            "full",
+            "OutOfMemoryError",
+            "does not fit into the memory of cuda:0: end other programs, or give --device cpu",
+        ),
+        (
+            "limited",
+            "OutOfMemoryError",
+            "does not fit into the memory of cuda:0: end other programs, or raise gpu_mem_",
+        ),
+    ],
+)
+def test_what_a_gpu_provider_refuses_is_said(
+    gpu_answers: dict[str, list[object]], attempt: str, error: str, message: str
+) -> None:
+    got, text = gpu_answers[attempt]
+    assert (got, message in str(text)) == (error, True), text
+
+
+def test_provider_options_reach_the_gpu_provider(gpu_answers: dict[str, list[object]]) -> None:
+    options = {"gpu_mem_limit": "8000000000", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    assert gpu_answers["good"] == ["CUDAExecutionProvider", options]

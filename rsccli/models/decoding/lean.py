@@ -1,4 +1,4 @@
-"""Greedy decoding over OrtValues with onnxruntime and numpy alone: no torch, so a job starts at once."""
+"""Decoding over OrtValues with onnxruntime and numpy alone: no torch, so a job starts at once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,44 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.errors import ModelError
+from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.bundle import past_names
-from rsccli.models.decoding.tokens import Decoded, loop_tokens, without_loop
-from rsccli.models.manifest import DecoderSpec, TokenSpec
+from rsccli.models.decoding.buffers import ELEMENTS, KeyValueBuffers, Placed
+from rsccli.models.decoding.sampling import choose, log_probabilities
+from rsccli.models.decoding.tokens import (
+    GREEDY,
+    I64,
+    LOOP_RULE,
+    Decoded,
+    LoopRule,
+    Prompt,
+    Sampling,
+    Stopped,
+    loop_tokens,
+    next_positions,
+    without_loop,
+)
+from rsccli.models.manifest import DecoderSpec
+from rsccli.models.memory import is_out_of_memory
 from rsccli.models.sessions import Device, onnxruntime_errors
 
 if TYPE_CHECKING:
     import onnxruntime
 
-I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 
 
 class LeanDecoder:
-    """Greedy decoder of a whole batch.
+    """Greedy (or sampling) decoder of a whole batch.
 
-    Keys and values never leave the device: the outputs of a step are bound as the inputs of the next.
+    Keys and values never leave the device: a step writes them into memory that was allocated once, and the next step
+    reads them there. Those of leading tokens that all rows share are computed once for all of them, and kept.
 
     Args:
         embed: session of ``embed.onnx``. decoder: session of ``decoder.onnx``.
-        spec: shape of the decoder's past. tokens: special tokens.
+        spec: shape of the decoder's past. ends: tokens that end a caption. pad: token of finished rows.
         device: where the sessions run.
+        sampling: how tokens are chosen. loops: when repetition ends a caption.
     """
 
     def __init__(
@@ -36,94 +52,200 @@ class LeanDecoder:
         embed: onnxruntime.InferenceSession,
         decoder: onnxruntime.InferenceSession,
         spec: DecoderSpec,
-        tokens: TokenSpec,
+        *,
+        ends: frozenset[int],
+        pad: int,
         device: Device,
+        sampling: Sampling = GREEDY,
+        loops: LoopRule = LOOP_RULE,
     ) -> None:
         self._embed = embed
         self._decoder = decoder
         self._spec = spec
-        self._tokens = tokens
+        self._ends, self._pad = ends, pad
+        self._end = min(ends)
+        self._sampling, self._loops = sampling, loops
         self._device = device
         self._past_names, self._present_names = past_names(spec.layers)
+        self._buffers = KeyValueBuffers(spec, spec.dtype, device.memory, device.index)
+        self._logits = np.empty((0, 1, spec.vocab), np.float32)
+        self._shared_key: object = None
+        self._shared: list[npt.NDArray[Any]] = []
 
     def embed(self, input_ids: I64) -> F32:
         """Embeddings (N, L, D) of token ids (N, L)."""
         values: F32 = self._embed.run(["inputs_embeds"], {"input_ids": input_ids})[0]
         return values
 
-    def decode(self, prefix: F32, mask: I64, max_new_tokens: int) -> list[Decoded]:
-        """Decode a batch greedily; see `rsccli.models.decoding.tokens.Decoder`.
+    def decode(self, prompt: Prompt, max_new_tokens: int) -> list[Decoded]:
+        """Decode a batch; see `rsccli.models.decoding.tokens.Decoder`.
 
         Raises:
-            ModelError: the graphs failed, or gave no finite logits.
+            OutOfMemoryError: the batch does not fit. ModelError: the graphs failed, or gave no finite logits.
         """
         try:
-            return self._decode(prefix, mask, max_new_tokens)
+            return self._decode(prompt, max_new_tokens)
         except onnxruntime_errors() as error:
-            raise ModelError(f"the decoder failed on a batch of {len(prefix)}: {error}") from error
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(f"the decoder has not enough memory for a batch of {prompt.rows}") from error
+            raise ModelError(f"the decoder failed on a batch of {prompt.rows}: {error}") from error
 
-    def _decode(self, prefix: F32, mask: I64, max_new_tokens: int) -> list[Decoded]:
-        rows = len(prefix)
+    def forced_logits(self, prompt: Prompt, tokens: I64) -> F32:
+        """Logits (N, S + 1, V) of the next token along given tokens (N, S), for comparisons."""
+        rows, steps = tokens.shape
+        self._buffers.reserve(rows, prompt.embeds.shape[1] + steps)
+        self._room(rows)
+        context = [(name, self._on_device(value)) for name, value in prompt.context.items()]
+        per_token = {name: each.values for name, each in prompt.per_token.items()}
+        following = {name: each.following for name, each in prompt.per_token.items()}
+        embeds, attention, positions = prompt.embeds, prompt.mask, prompt.token_positions()
+        after = next_positions(positions)
+        past: list[Any] = [None] * len(self._past_names)
+        found = np.empty((rows, steps + 1, self._spec.vocab), np.float32)
+        for step in range(steps + 1):
+            found[:, step], past = self._step(embeds, attention, positions, per_token, context, past)
+            if step < steps:
+                embeds, per_token = self.embed(tokens[:, step : step + 1]), following
+                attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
+                positions = after + step
+        return found
+
+    def _room(self, rows: int) -> None:
+        """Make room for the logits of N rows."""
+        if len(self._logits) < rows:
+            self._logits = np.empty((rows, 1, self._spec.vocab), np.float32)
+
+    def _decode(self, prompt: Prompt, max_new_tokens: int) -> list[Decoded]:
+        rows, length = prompt.embeds.shape[:2]
+        self._room(rows)
+        self._buffers.reserve(rows, length + max_new_tokens)
+        seeds = np.arange(rows) if prompt.seeds is None else prompt.seeds
         generated: list[list[int]] = [[] for _ in range(rows)]
         logprobs: list[list[float]] = [[] for _ in range(rows)]
+        stopped: list[Stopped] = ["length"] * rows
         running = np.ones(rows, dtype=bool)
-        embeds, attention = prefix, mask
-        # Padding on the left has position 0 like the first real token; the mask keeps it from being seen.
-        positions = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
-        past: list[Any] = []
+        context = [(name, self._on_device(value)) for name, value in prompt.context.items()]
+        embeds, attention, positions = prompt.embeds, prompt.mask, prompt.token_positions()
+        per_token = {name: each.values for name, each in prompt.per_token.items()}
+        past: list[Any] = [None] * len(self._past_names)
+        if prompt.shared:
+            past = self._shared_past(prompt)
+            embeds, positions = embeds[:, prompt.shared :], positions[..., prompt.shared :]
+            per_token = {name: values[:, prompt.shared :] for name, values in per_token.items()}
+        following_positions = next_positions(prompt.token_positions())
         for step in range(max_new_tokens):
-            logits, past = self._step(embeds, attention, positions, past)
-            chosen, logprob = self._choose(logits, generated, running)
+            logits, past = self._step(embeds, attention, positions, per_token, context, past)
+            chosen = self._choose(logits, running, seeds, step)
+            for row in np.flatnonzero(running):
+                if chosen[row] in loop_tokens(generated[row], self._loops):
+                    chosen[row], stopped[row] = self._end, "loop"
+            logprob = log_probabilities(logits, chosen, running)
             for row in np.flatnonzero(running):
                 logprobs[row].append(float(logprob[row]))
-                if chosen[row] == self._tokens.eos:
+                if int(chosen[row]) in self._ends:
                     running[row] = False
+                    stopped[row] = "loop" if stopped[row] == "loop" else "end"
                 else:
                     generated[row].append(int(chosen[row]))
             if not running.any() or step == max_new_tokens - 1:
                 break
             # Finished rows run along until the batch is done: their tokens are not looked at.
-            following = np.where(running, chosen, self._tokens.pad).astype(np.int64)[:, None]
-            embeds = self.embed(following)
+            embeds = self.embed(np.where(running, chosen, self._pad).astype(np.int64)[:, None])
             attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
-            positions = positions[:, -1:] + 1
+            positions = following_positions if step == 0 else positions + 1
+            per_token = {name: each.following for name, each in prompt.per_token.items()}
         return [
-            Decoded(without_loop(ids), float(np.mean(values))) for ids, values in zip(generated, logprobs, strict=True)
+            Decoded(without_loop(ids, self._loops) if why == "loop" else tuple(ids), float(np.mean(values)), why)
+            for ids, values, why in zip(generated, logprobs, stopped, strict=True)
         ]
 
-    def _step(self, embeds: F32, attention: I64, positions: I64, past: list[Any]) -> tuple[F32, list[Any]]:
-        """One call: logits (N, V) of the last position, and the present keys and values on the device."""
+    def _step(
+        self,
+        embeds: F32,
+        attention: I64,
+        positions: I64,
+        per_token: dict[str, npt.NDArray[Any]],
+        context: list[tuple[str, Any]],
+        past: list[Any],
+    ) -> tuple[F32, list[Any]]:
+        """One call: logits (N, V) of the last position, and where the present keys and values are."""
+        rows, total = attention.shape
         binding = self._decoder.io_binding()
-        binding.bind_cpu_input("inputs_embeds", np.ascontiguousarray(embeds))
-        binding.bind_cpu_input("attention_mask", attention)
-        binding.bind_cpu_input("position_ids", np.ascontiguousarray(positions))
-        if past:
-            for name, value in zip(self._past_names, past, strict=True):
-                binding.bind_ortvalue_input(name, value)
-        else:
-            empty = np.zeros((len(embeds), self._spec.heads, 0, self._spec.head_dim), np.float32)
-            for name in self._past_names:
-                binding.bind_cpu_input(name, empty)
-        binding.bind_output("logits", "cpu")
-        for name in self._present_names:
-            binding.bind_output(name, self._device.kind, self._device.index)
+        feeds = {"inputs_embeds": embeds, "attention_mask": attention, "position_ids": positions, **per_token}
+        # Bound arrays must outlive the call.
+        held = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        for name, value in held.items():
+            binding.bind_cpu_input(name, value)
+        for name, value in context:
+            binding.bind_ortvalue_input(name, value)
+        for name, value in zip(self._past_names, past, strict=True):
+            self._bind_past(binding, name, value, rows)
+        logits = self._logits[:rows]
+        binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        present = [self._buffers.output(i, rows, total) for i in range(len(self._present_names))]
+        for name, placed in zip(self._present_names, present, strict=True):
+            self._buffers.bind_output(binding, name, placed)
         self._decoder.run_with_iobinding(binding)
-        logits, *present = binding.get_outputs()
-        return logits.numpy()[:, -1, :], present
+        self._buffers.turn()
+        return logits[:, 0], present
 
-    def _choose(
-        self, logits: F32, generated: list[list[int]], running: npt.NDArray[np.bool_]
-    ) -> tuple[I64, npt.NDArray[np.float64]]:
-        """Best token of each row, or its end where that would loop; and the log-probability of it."""
+    def _bind_past(self, binding: onnxruntime.IOBinding, name: str, value: Any, rows: int) -> None:  # noqa: ANN401
+        if isinstance(value, Placed):
+            self._buffers.bind_input(binding, name, value)
+        elif value is not None:
+            binding.bind_ortvalue_input(name, value)
+        else:
+            # No past yet; the address of an empty tensor is not read.
+            empty = (rows, self._spec.heads, 0, self._spec.head_dim)
+            self._buffers.bind_input(binding, name, Placed(self._buffers.output(0, rows, 0).pointer, empty))
+
+    def _shared_past(self, prompt: Prompt) -> list[Any]:
+        """Keys and values of the shared leading tokens for every row; computed once for one row and then copied."""
+        if prompt.shared_key is None or prompt.shared_key != self._shared_key:
+            shared = prompt.shared
+            _, present = self._step(
+                prompt.embeds[:1, :shared],
+                prompt.mask[:1, :shared],
+                prompt.token_positions()[:1, ..., :shared],
+                {name: each.values[:1, :shared] for name, each in prompt.per_token.items()},
+                [(name, self._on_device(value[:1])) for name, value in prompt.context.items()],
+                [None] * len(self._past_names),
+            )
+            self._shared = [self._fetch(placed) for placed in present]
+            self._shared_key = prompt.shared_key
+        wide = (prompt.rows, *self._shared[0].shape[1:])
+        return [self._on_device(np.broadcast_to(each, wide)) for each in self._shared]
+
+    def _fetch(self, placed: Placed) -> npt.NDArray[Any]:
+        """Keys or values as an array of the stand-in type."""
+        import onnxruntime
+
+        if self._device.memory == "cpu":
+            import ctypes
+
+            stored = ctypes.string_at(placed.pointer, int(np.prod(placed.shape)) * self._buffers.numpy_type.itemsize)
+            return np.frombuffer(stored, self._buffers.numpy_type).reshape(placed.shape)
+        # The block's OrtValue is larger than what was written: its head is what is wanted.
+        block = next(each for each in self._buffers.written() if each.data_ptr() == placed.pointer)
+        whole: npt.NDArray[Any] = onnxruntime.OrtValue.numpy(block)
+        return whole[: int(np.prod(placed.shape))].reshape(placed.shape)
+
+    def _on_device(self, value: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - an OrtValue
+        import onnxruntime
+
+        whole = np.ascontiguousarray(value)
+        memory, index = self._device.memory, self._device.index
+        if whole.dtype == np.uint16:
+            element = ELEMENTS["bf16"][0]
+            made = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(whole, element)
+            return made if memory == "cpu" else onnxruntime.OrtValue.ortvalue_from_numpy(whole, memory, index)
+        return onnxruntime.OrtValue.ortvalue_from_numpy(whole, memory, index)
+
+    def _choose(self, logits: F32, running: npt.NDArray[np.bool_], seeds: npt.NDArray[Any], step: int) -> I64:
+        """Token of each row: the best, or a drawn one."""
         if not np.isfinite(logits[running]).all():
             raise ModelError("the decoder's logits are not finite: the weights or the input are damaged")
-        chosen = logits.argmax(axis=1).astype(np.int64)
-        for row in np.flatnonzero(running):
-            if chosen[row] in loop_tokens(generated[row]):
-                chosen[row] = self._tokens.eos
-        # In float64: the probability of a sure token is 1 minus less than float32 can tell.
-        exact = logits.astype(np.float64)
-        peak = exact.max(axis=1)
-        total = peak + np.log(np.exp(exact - peak[:, None]).sum(axis=1))
-        best = np.take_along_axis(exact, chosen[:, None], axis=1)[:, 0]
-        return chosen, best - total
+        if self._sampling.temperature == 0:
+            best: I64 = logits.argmax(axis=1).astype(np.int64)
+            return best
+        return choose(logits, running, seeds, step, self._sampling)

@@ -12,30 +12,37 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from optimum.onnxruntime import ORTModelForCausalLM
-from transformers import GenerationConfig, LlamaConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LlamaConfig, LogitsProcessorList
 
-from rsccli.errors import ModelError
-from rsccli.models.decoding.tokens import Decoded, loop_tokens, without_loop
-from rsccli.models.manifest import DecoderSpec, TokenSpec
+from rsccli.errors import ModelError, OutOfMemoryError
+from rsccli.models.decoding.generated import LoopGuard, decoded_rows
+from rsccli.models.decoding.tokens import I64, LOOP_RULE, Decoded, LoopRule, Prompt, next_positions
+from rsccli.models.manifest import DecoderSpec
+from rsccli.models.memory import is_out_of_memory
 from rsccli.models.sessions import onnxruntime_errors
 
 if TYPE_CHECKING:
     import onnxruntime
 
-I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
+TORCH_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries no types
     """A decoder graph that takes embeddings: the prefix at first, then those of generated tokens."""
 
     def __init__(
-        self, embed: onnxruntime.InferenceSession, decoder: onnxruntime.InferenceSession, config: LlamaConfig
+        self,
+        embed: onnxruntime.InferenceSession,
+        decoder: onnxruntime.InferenceSession,
+        config: LlamaConfig,
+        past_type: torch.dtype,
     ) -> None:
         super().__init__(config=config, session=decoder, generation_config=GenerationConfig())
         self._embed_session = embed
         self.num_key_value_heads = config.num_key_value_heads
         self.embed_size_per_head = config.head_dim
+        self._past_type = past_type
         if self.device.type == "cuda" and not torch.cuda.is_available():
             # ONNX Runtime has the GPU but torch is a CPU build: only the tensors stay on the host.
             self._device = torch.device("cpu")
@@ -52,24 +59,36 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         past_key_values: Any = None,  # noqa: ANN401 - optimum's nested tuples
         attention_mask: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        **_: Any,  # noqa: ANN401
+        positions: torch.Tensor | None = None,
+        next_position: torch.Tensor | None = None,
+        **rest: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
-        """Inputs of one step: the prefix at first, then the embedding of the newest token."""
-        if attention_mask is None:
-            raise ModelError("the decoder needs an attention mask")
-        if past_key_values is None:
-            embeds = inputs_embeds
+        """Inputs of one step: the prompt at first, then the embedding of the newest token.
+
+        ``rest`` holds inputs with a value per token as ``token:NAME`` and ``following:NAME``, constant ones as
+        ``context:NAME``. Beam search repeats every tensor for its beams by itself.
+        """
+        if attention_mask is None or positions is None or next_position is None:
+            raise ModelError("the decoder needs an attention mask and positions")
+        first = past_key_values is None
+        if first:
+            embeds, place = inputs_embeds, positions
         else:
             newest = input_ids[:, -1:].numpy(force=True)
             embeds = torch.from_numpy(self.embed(newest)).to(self.device)
+            place = next_position + (attention_mask.shape[1] - positions.shape[-1] - 1)
         if embeds is None:
             raise ModelError("the decoder starts from embeddings, not from token ids")
-        positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
+        per_token = "token:" if first else "following:"
+        further = {
+            name.split(":", 1)[1]: value for name, value in rest.items() if name.startswith((per_token, "context:"))
+        }
         return {
             "inputs_embeds": embeds,
             "attention_mask": attention_mask,
-            "position_ids": positions,
+            "position_ids": place,
             "past_key_values": past_key_values,
+            "further": further,
         }
 
     def forward(
@@ -78,19 +97,21 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         attention_mask: torch.Tensor,
         position_ids: torch.Tensor,
         past_key_values: Any = None,  # noqa: ANN401
+        further: dict[str, torch.Tensor] | None = None,
         **_: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401 - CausalLMOutputWithPast
         """Run the graph once."""
         rows, length, _width = inputs_embeds.shape
         if past_key_values is None:
             shape = (rows, self.num_key_value_heads, 0, self.embed_size_per_head)
-            flat = [torch.zeros(shape, dtype=self.dtype, device=self.device) for _ in self.key_value_input_names]
+            flat = [torch.zeros(shape, dtype=self._past_type, device=self.device) for _ in self.key_value_input_names]
         else:
             flat = [tensor for layer in past_key_values for tensor in layer]
         inputs = {
             "inputs_embeds": inputs_embeds,
             "attention_mask": attention_mask,
-            "position_ids": position_ids,
+            "position_ids": position_ids.contiguous(),
+            **{name: value.contiguous() for name, value in (further or {}).items()},
         }
         inputs.update(zip(self.key_value_input_names, flat, strict=True))
         outputs = self._run(inputs, rows, length + flat[0].shape[2])
@@ -99,6 +120,9 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         return CausalLMOutputWithPast(logits=outputs["logits"], past_key_values=layers)
+
+    def _validate_model_kwargs(self, model_kwargs: dict[str, Any]) -> None:
+        """Further inputs are named by the graph, which the library cannot know."""
 
     def _run(self, inputs: dict[str, torch.Tensor], rows: int, length: int) -> dict[str, torch.Tensor]:
         if not self.use_io_binding:
@@ -115,29 +139,13 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         return {name: buffer.view(shapes[name]) for name, buffer in buffers.items()}
 
 
-class LoopGuard(LogitsProcessor):  # type: ignore[misc]
-    """The rule against loops of `rsccli.models.decoding.tokens`, as transformers wants it."""
-
-    def __init__(self, eos: int) -> None:
-        self._eos = eos
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Leave nothing but the end to rows whose best token would complete a loop."""
-        allowed = scores.clone()
-        for row, ids in enumerate(input_ids.tolist()):
-            if int(scores[row].argmax()) in loop_tokens(ids):
-                allowed[row] = -torch.inf
-                allowed[row, self._eos] = scores[row, self._eos]
-        return allowed
-
-
 class OptimumDecoder:
     """Decoder with beams, over the same graphs as the lean one; with one beam it gives the same tokens.
 
     Args:
         embed: session of ``embed.onnx``. decoder: session of ``decoder.onnx``.
-        spec: shape of the decoder's past. tokens: special tokens.
-        num_beams: at least 1.
+        spec: shape of the decoder's past. ends: tokens that end a caption. pad: token of finished rows.
+        num_beams: at least 1. loops: when repetition ends a caption.
     """
 
     def __init__(
@@ -145,8 +153,11 @@ class OptimumDecoder:
         embed: onnxruntime.InferenceSession,
         decoder: onnxruntime.InferenceSession,
         spec: DecoderSpec,
-        tokens: TokenSpec,
+        *,
+        ends: frozenset[int],
+        pad: int,
         num_beams: int = 1,
+        loops: LoopRule = LOOP_RULE,
     ) -> None:
         config = LlamaConfig(
             vocab_size=spec.vocab,
@@ -155,57 +166,56 @@ class OptimumDecoder:
             num_attention_heads=spec.heads,
             num_key_value_heads=spec.heads,
             head_dim=spec.head_dim,
-            bos_token_id=tokens.bos,
-            eos_token_id=tokens.eos,
-            pad_token_id=tokens.pad,
+            eos_token_id=min(ends),
+            pad_token_id=pad,
         )
-        self._model = EmbedsModel(embed, decoder, config)
-        self._tokens = tokens
+        self._model = EmbedsModel(embed, decoder, config, TORCH_TYPES[spec.dtype])
+        self._ends, self._pad, self._loops = ends, pad, loops
         self._num_beams = num_beams
 
     def embed(self, input_ids: I64) -> F32:
         """Embeddings (N, L, D) of token ids (N, L)."""
         return self._model.embed(input_ids)
 
-    def decode(self, prefix: F32, mask: I64, max_new_tokens: int) -> list[Decoded]:
+    def decode(self, prompt: Prompt, max_new_tokens: int) -> list[Decoded]:
         """Decode a batch; see `rsccli.models.decoding.tokens.Decoder`.
 
         Raises:
-            ModelError: the graphs failed.
+            OutOfMemoryError: the batch does not fit. ModelError: the graphs failed.
         """
         settings = GenerationConfig(
             max_new_tokens=max_new_tokens,
             num_beams=self._num_beams,
             do_sample=False,
-            bos_token_id=self._tokens.bos,
-            eos_token_id=self._tokens.eos,
-            pad_token_id=self._tokens.pad,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=self._pad,
             return_dict_in_generate=True,
             output_scores=self._num_beams > 1,
             output_logits=True,
         )
+        guard = [LoopGuard(min(self._ends), self._loops)] if self._loops.longest else []
         try:
             with torch.inference_mode():
                 result = self._model.generate(
-                    inputs_embeds=torch.from_numpy(np.ascontiguousarray(prefix)).to(self._model.device),
-                    attention_mask=torch.from_numpy(mask).to(self._model.device),
+                    inputs_embeds=self._tensor(prompt.embeds),
+                    attention_mask=self._tensor(prompt.mask),
                     generation_config=settings,
-                    logits_processor=LogitsProcessorList([LoopGuard(self._tokens.eos)]),
+                    logits_processor=LogitsProcessorList(guard),
+                    **self._further(prompt),
                 )
         except onnxruntime_errors() as error:
-            raise ModelError(f"the decoder failed on a batch of {len(prefix)}: {error}") from error
-        sequences = result.sequences.numpy(force=True)
-        return [self._row(sequences[row], result, row) for row in range(len(sequences))]
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(f"the decoder has not enough memory for a batch of {prompt.rows}") from error
+            raise ModelError(f"the decoder failed on a batch of {prompt.rows}: {error}") from error
+        return decoded_rows(result, result.sequences, self._ends, self._loops, self._num_beams)
 
-    def _row(self, ids: I64, result: Any, row: int) -> Decoded:  # noqa: ANN401 - a generate() output
-        ends = np.flatnonzero(ids == self._tokens.eos)
-        length = int(ends[0]) if len(ends) else len(ids)
-        tokens = without_loop([int(token) for token in ids[:length]])
-        if self._num_beams > 1:
-            # With length penalty 1 the score of a beam is the mean log-probability of its tokens.
-            return Decoded(tokens, float(result.sequences_scores[row]))
-        spent = min(length + 1, len(ids))
-        logprobs = [
-            float(torch.log_softmax(result.logits[step][row].double(), dim=-1)[ids[step]]) for step in range(spent)
-        ]
-        return Decoded(tokens, float(np.mean(logprobs)))
+    def _tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self._model.device)
+
+    def _further(self, prompt: Prompt) -> dict[str, torch.Tensor]:
+        positions = prompt.token_positions()
+        found = {"positions": positions, "next_position": next_positions(positions)}
+        found |= {f"token:{name}": each.values for name, each in prompt.per_token.items()}
+        found |= {f"following:{name}": each.following for name, each in prompt.per_token.items()}
+        found |= {f"context:{name}": each for name, each in prompt.context.items()}
+        return {name: self._tensor(each) for name, each in found.items()}

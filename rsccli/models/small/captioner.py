@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from rsccli.models.bundle import (
     past_names,
     read_manifest,
 )
-from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.models.captioner import CaptionerInfo, CaptionerOptions, tile_seed
+from rsccli.models.decoding.tokens import NO_LOOP_RULE, Prompt
 from rsccli.models.manifest import InputSpec, Manifest
 from rsccli.models.small.domain import pixel_reason
 from rsccli.models.small.facts import KEYWORDS, PROMPT_TOKENS, prompt_words
@@ -95,7 +96,7 @@ class SmallFactory:
         """
         return SmallCaptioner(self.bundle(), options)
 
-    def bundle(self, verify: Verify = "auto") -> Bundle:
+    def bundle(self, verify: Verify = "auto") -> Bundle[Manifest]:
         """Check the files of the bundle.
 
         Raises:
@@ -118,14 +119,16 @@ class SmallCaptioner:
         bundle: verified. options: device, decoder and threads.
     """
 
-    def __init__(self, bundle: Bundle, options: CaptionerOptions) -> None:
+    def __init__(self, bundle: Bundle[Manifest], options: CaptionerOptions) -> None:
         from rsccli.models.sessions import check_signature, open_sessions
 
         self._manifest = manifest = bundle.manifest
         _check_dtype(manifest, options)
         paths = [bundle.path(name) for name in (ENCODER, EMBED, DECODER)]
         self._tokenizer = _open_tokenizer(bundle.path(TOKENIZER))
-        device, (encoder, embed, decoder) = open_sessions(paths, options.device, options.threads)
+        device, (encoder, embed, decoder) = open_sessions(
+            paths, options.device, options.threads, dict(options.provider_options)
+        )
         past, present = past_names(manifest.decoder.layers)
         signatures = (
             (ENCODER_INPUTS, ENCODER_OUTPUTS),
@@ -137,14 +140,19 @@ class SmallCaptioner:
         self._encoder_tiles = CPU_ENCODER_TILES if device.kind == "cpu" else GPU_ENCODER_TILES
         self._encoder: onnxruntime.InferenceSession | None = encoder
         self._decoder: Decoder | None
-        if options.decoder == "optimum":
+        tokens: dict[str, Any] = {"ends": frozenset({manifest.tokens.eos}), "pad": manifest.tokens.pad}
+        if not options.repetition_guard:
+            tokens["loops"] = NO_LOOP_RULE
+        if options.uses_optimum:
             from rsccli.models.decoding.optimum import OptimumDecoder
 
-            self._decoder = OptimumDecoder(embed, decoder, manifest.decoder, manifest.tokens, options.num_beams)
+            self._decoder = OptimumDecoder(embed, decoder, manifest.decoder, num_beams=options.num_beams, **tokens)
         else:
             from rsccli.models.decoding.lean import LeanDecoder
 
-            self._decoder = LeanDecoder(embed, decoder, manifest.decoder, manifest.tokens, device)
+            self._decoder = LeanDecoder(
+                embed, decoder, manifest.decoder, device=device, sampling=options.sampling, **tokens
+            )
         self._max_new_tokens = options.max_new_tokens or manifest.tokens.max_new_tokens
         self._words = manifest.words if options.words == "auto" else options.words
         self._register = options.register
@@ -159,7 +167,13 @@ class SmallCaptioner:
         """
         readings = self._see(pairs)
         spoken = [i for i, each in enumerate(readings) if self._words == "decoder" and each.facts.findings]
-        decoded = dict(zip(spoken, self._say([readings[i] for i in spoken]), strict=True))
+        decoded = dict(
+            zip(
+                spoken,
+                self._say([readings[i] for i in spoken], [tile_seed(pairs[i].tile) for i in spoken]),
+                strict=True,
+            )
+        )
         captions = []
         for index, each in enumerate(readings):
             text, logprob = self._text(each, decoded.get(index))
@@ -215,7 +229,7 @@ class SmallCaptioner:
             for index, pair in enumerate(pairs)
         ]
 
-    def _say(self, readings: Sequence[Reading]) -> list[Decoded]:
+    def _say(self, readings: Sequence[Reading], seeds: Sequence[int]) -> list[Decoded]:
         """Decode the sentences of all tiles at once."""
         if not readings or self._decoder is None:
             return []
@@ -234,8 +248,8 @@ class SmallCaptioner:
                 f"expected {(tokens.image_tokens, begin.shape[2])}: export the bundle again"
             )
         prefix = np.concatenate([image, begin], axis=1)
-        mask = np.ones(prefix.shape[:2], np.int64)
-        return self._decoder.decode(prefix, mask, self._max_new_tokens)
+        prompt = Prompt(prefix, np.ones(prefix.shape[:2], np.int64), seeds=np.array(seeds, np.int64))
+        return self._decoder.decode(prompt, self._max_new_tokens)
 
 
 def windows(pair: TilePair, spec: InputSpec) -> list[PxWindow]:
@@ -307,7 +321,7 @@ def _open_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_str(text)
 
 
-def _info(bundle: Bundle, provider: str | None) -> CaptionerInfo:
+def _info(bundle: Bundle[Manifest], provider: str | None) -> CaptionerInfo:
     manifest = bundle.manifest
     return CaptionerInfo(
         name=manifest.name,
