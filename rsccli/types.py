@@ -94,6 +94,38 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """One closed ring on a tile.
+
+    Attributes:
+        points: (x, y) in pixels of the tile, corner based, the first one not repeated at the end.
+        level: of xBD's damage scale, or ``changed``; see `rsccli.models.outlines.COLOURS`.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class TileContext:
+    """What is known of a tile beside its pixels, for models that are asked in words. None: nobody knows.
+
+    Attributes:
+        counts: of buildings or changed areas, words without a full stop. outlines: of the same.
+        source: where both come from, e.g. ``labels: damage.geojson (centroid)`` or ``mask of rsccli-small``.
+        disaster: type, e.g. ``wildfire``. pre_date, post_date: ISO 8601. place: name or coordinates.
+    """
+
+    counts: str | None = None
+    outlines: tuple[Outline, ...] = ()
+    source: str | None = None
+    disaster: str | None = None
+    pre_date: str | None = None
+    post_date: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TilePair:
     """Aligned pixels of one tile at both dates.
 
@@ -103,6 +135,7 @@ class TilePair:
         post: the same, on the same grid.
         valid: bool (H, W): both dates have data there.
         gsd_m: ground sampling distance, metres per pixel (geometric mean of both axes).
+        context: for models that are asked in words, or None.
     """
 
     tile: Tile
@@ -110,6 +143,7 @@ class TilePair:
     post: U8
     valid: Bool
     gsd_m: float
+    context: TileContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

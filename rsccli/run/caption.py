@@ -6,10 +6,10 @@ The output appears only when it is whole. Until then the journal beside it holds
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from rsccli import __version__
 from rsccli.errors import InputChangedError, StoppedError, UsageProblem
@@ -17,13 +17,15 @@ from rsccli.geo.grid import grid_gsd_m
 from rsccli.geo.identity import local_path
 from rsccli.geo.pair import PairOptions, PreparedPair, prepare_pair
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
-from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, load_captioner
+from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, fitting_batch_size
+from rsccli.models.sessions import worker_devices
 from rsccli.output.features import Feature, build_features
 from rsccli.output.report import write_reports
 from rsccli.output.style import write_style
 from rsccli.output.summary import Summary, summarise
 from rsccli.output.writers import check_output, stream_geojsonseq, write_features
-from rsccli.run.journal import Journal, journal_path
+from rsccli.run.captioners import AskingOptions, Crew, describe_crew, load_crew
+from rsccli.run.journal import Journal, journal_batch_size, journal_path
 from rsccli.run.loop import caption_tiles
 from rsccli.run.signals import StopRequest
 from rsccli.run.spec import RunSpec, make_spec
@@ -40,8 +42,9 @@ class CaptionJob:
 
     Attributes:
         pre, post: paths or URLs. output: a file, or None for a stream. geometry: see ``PairOptions``.
-        model: name, bundle folder or object path. captioner: how it runs.
-        batch_size: tiles per model call, None for what the model likes. min_valid: see ``caption_tiles``.
+        model: name, bundle folder or object path. captioner: how it runs. asking: what it is told beside pixels.
+        batch_size: tiles per model call, None for what the model likes, "auto" for what fits into memory.
+        min_valid: see ``caption_tiles``.
         jobs: reader threads. overwrite: replace an output. resume: go on from a journal.
         report: write the reports and the style beside the output.
     """
@@ -52,7 +55,8 @@ class CaptionJob:
     geometry: PairOptions = field(default_factory=PairOptions)
     model: str = DEFAULT_CAPTIONER
     captioner: CaptionerOptions = field(default_factory=CaptionerOptions)
-    batch_size: int | None = None
+    asking: AskingOptions = field(default_factory=AskingOptions)
+    batch_size: int | Literal["auto"] | None = None
     min_valid: float = 0.1
     jobs: int = 2
     overwrite: bool = False
@@ -64,7 +68,7 @@ class CaptionJob:
             raise UsageProblem(f"--min-valid {self.min_valid:g}: give a share from 0 to 1")
         if self.jobs < 1:
             raise UsageProblem(f"--jobs {self.jobs}: at least 1")
-        if self.batch_size is not None and self.batch_size < 1:
+        if isinstance(self.batch_size, int) and self.batch_size < 1:
             raise UsageProblem(f"--batch-size {self.batch_size}: at least 1")
 
 
@@ -74,10 +78,20 @@ class PreparedJob:
 
     job: CaptionJob
     pair: PreparedPair
-    info: CaptionerInfo
+    crew: Crew
     batch_size: int
     spec: RunSpec
     facts: RunFacts
+
+    @property
+    def info(self) -> CaptionerInfo:
+        """Of the captioner."""
+        return self.crew.info
+
+    @property
+    def tiles_at_once(self) -> int:
+        """Tiles of a batch: as many for each worker as fit."""
+        return self.batch_size * len(self.crew.devices)
 
 
 def prepare_job(job: CaptionJob) -> PreparedJob:
@@ -85,11 +99,24 @@ def prepare_job(job: CaptionJob) -> PreparedJob:
     if job.output is not None:
         # A journal is the trace of a cut run of the same command: its output may be replaced.
         check_output(job.output, job.overwrite or (job.resume and journal_path(job.output).exists()))
-    info = describe_captioner(job.model, job.captioner)
+    # A model that cannot be had is told before minutes are spent on measuring a large pair.
+    describe_captioner(job.model, replace(job.captioner, device=worker_devices(job.captioner.device)[0]))
     pair = prepare_pair(job.pre, job.post, job.geometry)
-    batch_size = job.batch_size or info.batch_size
-    spec = make_spec(pair, info, job.captioner, batch_size, job.min_valid)
-    return PreparedJob(job, pair, info, batch_size, spec, _facts(pair, info, spec))
+    crew = describe_crew(job.model, job.captioner, job.asking, pair)
+    batch_size = _batch_size(job, crew)
+    spec = make_spec(pair, crew, batch_size, job.min_valid)
+    return PreparedJob(job, pair, crew, batch_size, spec, _facts(pair, crew, spec))
+
+
+def _batch_size(job: CaptionJob, crew: Crew) -> int:
+    if job.batch_size != "auto":
+        return job.batch_size or crew.info.batch_size
+    if job.output is not None and job.resume:
+        # What fitted when the run began decides its batches: a resumed run must not choose again.
+        started = journal_batch_size(journal_path(job.output))
+        if started is not None:
+            return started
+    return fitting_batch_size(job.model, crew.options, job.geometry.tile_size) or crew.info.batch_size
 
 
 def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: None) -> Summary:
@@ -106,12 +133,12 @@ def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: N
         if journal.tiles:
             progress(journal.tiles, True)
         if journal.tiles < len(pair.plan):
-            captioner = load_captioner(job.model, job.captioner)
+            captioner = load_crew(prepared.crew, pair, prepared.batch_size)
             try:
                 batches = caption_tiles(
                     pair,
                     captioner,
-                    batch_size=prepared.batch_size,
+                    batch_size=prepared.tiles_at_once,
                     min_valid=job.min_valid,
                     jobs=job.jobs,
                     done=journal.done,
@@ -156,7 +183,7 @@ def _in_batches(results: Iterator[tuple[TileRecord, Tile]], prepared: PreparedJo
     """Features as soon as their batch is done, not after the thousands that ``build_features`` gathers."""
     from itertools import islice
 
-    while chunk := list(islice(results, prepared.batch_size)):
+    while chunk := list(islice(results, prepared.tiles_at_once)):
         yield from build_features(chunk, prepared.facts)
 
 
@@ -192,10 +219,10 @@ def caption_pair(
 
 def _results(prepared: PreparedJob, progress: Progress) -> Iterator[tuple[TileRecord, Tile]]:
     job, pair = prepared.job, prepared.pair
-    captioner = load_captioner(job.model, job.captioner)
+    captioner = load_crew(prepared.crew, pair, prepared.batch_size)
     try:
         for batch in caption_tiles(
-            pair, captioner, batch_size=prepared.batch_size, min_valid=job.min_valid, jobs=job.jobs
+            pair, captioner, batch_size=prepared.tiles_at_once, min_valid=job.min_valid, jobs=job.jobs
         ):
             progress(len(batch.records), False)
             for record in batch.records:
@@ -231,7 +258,8 @@ def _newest_input(pair: PreparedPair) -> str:
     return newest.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
+def _facts(pair: PreparedPair, crew: Crew, spec: RunSpec) -> RunFacts:
+    info = crew.info
     pre, post = pair.facts()
     gsd = grid_gsd_m(pair.grid)
     warnings = list(pair.warnings)
@@ -239,6 +267,17 @@ def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
         warnings.append(
             f"the grid has {gsd:.2g} m per pixel; {info.name} was made for {info.gsd_m[0]:g} to {info.gsd_m[1]:g} m: "
             "its captions are not to be trusted here"
+        )
+    limits = list(info.limits)
+    if crew.labels is not None:
+        warnings += crew.labels.warnings
+        limits.append(f"Its prompt ({info.prompt}) tells it counts from {crew.labels.source}: it repeats them.")
+    if crew.screen is not None and crew.asked.from_mask:
+        limits.append(f"Its prompt ({info.prompt}) tells it counts from the mask of {crew.screen.name}.")
+    if crew.screen is not None and crew.asked.skip_unchanged:
+        limits.append(
+            f"Tiles that {crew.screen.name} calls unchanged were not captioned by {info.name}; every change_score is "
+            f"that of {crew.screen.name} {crew.screen.revision}."
         )
     return RunFacts(
         version=__version__,
@@ -255,7 +294,7 @@ def _facts(pair: PreparedPair, info: CaptionerInfo, spec: RunSpec) -> RunFacts:
         model=info.name,
         model_revision=info.revision,
         spec_hash=spec.hash,
-        limits=info.limits,
+        limits=tuple(limits),
         warnings=tuple(warnings),
     )
 

@@ -35,6 +35,16 @@ def journal_path(output: Path) -> Path:
     return output.with_name(output.name + ".journal")
 
 
+def journal_batch_size(path: Path) -> int | None:
+    """Batch size of the run that a journal belongs to, or None where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = orjson.loads(file.readline())["spec"]["model"]["batch_size"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return size if isinstance(size, int) else None
+
+
 class Journal:
     """An open journal; use it as a context manager."""
 

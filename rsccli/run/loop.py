@@ -6,12 +6,13 @@ superblock that have enough valid pixels, in order, ``batch_size`` at a time).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rsccli.errors import ModelError
+from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.geo.engine import TileFailure, TileRead
 from rsccli.geo.footprint import window_areas_m2
 from rsccli.geo.identity import Watch
@@ -20,6 +21,8 @@ from rsccli.geo.tiles import Superblock
 from rsccli.models.captioner import Captioner
 from rsccli.run.prefetch import read_blocks
 from rsccli.types import Caption, Grid, TilePair, TileRecord
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,25 @@ def _caption(captioner: Captioner, reads: list[TileRead], grid: Grid) -> list[Ti
     if not reads:
         return []
     pairs = [read.pair for read in reads]
-    try:
-        captions: list[Caption | ModelError] = list(captioner.caption(pairs))
-    except ModelError:
-        captions = []
-        for pair in pairs:
-            try:
-                captions += captioner.caption([pair])
-            except ModelError as error:
-                captions.append(error)
+    captions = _captions(captioner, pairs)
     areas = window_areas_m2(grid, [pair.tile.px_window for pair in pairs])
     return [_record(read, caption, float(area)) for read, caption, area in zip(reads, captions, areas, strict=True)]
+
+
+def _captions(captioner: Captioner, pairs: Sequence[TilePair]) -> list[Caption | ModelError]:
+    """Captions of a batch; halves of it where it does not fit into memory, single tiles where the model fails."""
+    try:
+        return list(captioner.caption(pairs))
+    except OutOfMemoryError as error:
+        if len(pairs) == 1:
+            return [error]
+        half = len(pairs) // 2
+        logger.warning("%s: going on with %d and %d tiles at once", error, half, len(pairs) - half)
+        return _captions(captioner, pairs[:half]) + _captions(captioner, pairs[half:])
+    except ModelError as error:
+        if len(pairs) == 1:
+            return [error]
+        return [caption for pair in pairs for caption in _captions(captioner, [pair])]
 
 
 def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> TileRecord:

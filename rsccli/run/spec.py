@@ -15,8 +15,8 @@ import orjson
 from rsccli import __version__
 from rsccli.geo.pair import PreparedPair
 from rsccli.geo.raster import RasterInfo
-from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.output.text import json_bytes
+from rsccli.run.captioners import Crew
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,17 @@ class ModelSpec:
     device: str
     decoder: str
     num_beams: int
+    temperature: float
+    top_p: float
+    seed: int
+    repetition_guard: bool
     max_new_tokens: int | None
+    prompt: str
+    backend: str
     words: str
     register: str
+    asked: str
+    workers: int
     batch_size: int
 
 
@@ -85,11 +93,9 @@ class RunSpec:
         return hashlib.sha256(text).hexdigest()[:16]
 
 
-def make_spec(
-    pair: PreparedPair, info: CaptionerInfo, options: CaptionerOptions, batch_size: int, min_valid: float
-) -> RunSpec:
-    """The spec of a prepared pair and a captioner."""
-    plan, grid = pair.plan, pair.grid
+def make_spec(pair: PreparedPair, crew: Crew, batch_size: int, min_valid: float) -> RunSpec:
+    """The spec of a prepared pair and those who caption it."""
+    plan, grid, info, options = pair.plan, pair.grid, crew.info, crew.options
     wanted = None if plan.wanted is None else hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16]
     luts = pair.survey.radiometry
     return RunSpec(
@@ -112,11 +118,19 @@ def make_spec(
             name=info.name,
             revision=info.revision,
             device=options.device,
-            decoder=options.decoder,
+            decoder="optimum" if options.uses_optimum else "lean",
             num_beams=options.num_beams,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            seed=options.seed,
+            repetition_guard=options.repetition_guard,
             max_new_tokens=options.max_new_tokens,
+            prompt=options.prompt,
+            backend=options.backend,
             words=options.words,
             register=options.register,
+            asked=crew.identity,
+            workers=len(crew.devices),
             batch_size=batch_size,
         ),
     )

@@ -14,7 +14,25 @@ from rsccli.types import TileRecord
 
 SOURCE = SourceSpec("a.tif", "size=1 mtime_ns=2", (1, 2, 3), None, "none", "EPSG:32633", {"kind": "identity"})
 PLAN = PlanSpec("EPSG:32633", (1, 0, 0, 0, -1, 0), (10, 10), 256, 256, "pad", (8, 8), None, (0.0, 0.0), 0.1)
-MODEL = ModelSpec("m", "1", "auto", "lean", 1, None, "auto", "short", 16)
+MODEL = ModelSpec(
+    name="m",
+    revision="1",
+    device="auto",
+    decoder="lean",
+    num_beams=1,
+    temperature=0.0,
+    top_p=1.0,
+    seed=0,
+    repetition_guard=True,
+    max_new_tokens=None,
+    prompt="auto",
+    backend="onnx",
+    words="auto",
+    register="short",
+    asked="",
+    workers=1,
+    batch_size=16,
+)
 SPEC = RunSpec("0.1.0", SOURCE, SOURCE, PLAN, MODEL)
 
 
