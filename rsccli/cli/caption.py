@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.cli.options import CountRule, CountsChoice, EdgeChoice, RadiometryChoice
 from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
     from rsccli.output.summary import Summary
     from rsccli.run.caption import PreparedJob
+
+ASKING = "What a large model is asked"
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +60,7 @@ def caption(
             "--model",
             envvar="RSCCLI_MODEL",
             metavar="NAME|DIR",
-            help="Captioner: a name from `rsccli models`, or the folder of a bundle.",
+            help="Captioner: a name from `rsccli models`, or the folder of a bundle (rsccli export-onnx).",
             show_envvar=False,
         ),
     ] = "rsccli-small",
@@ -67,8 +69,9 @@ def caption(
         typer.Option(
             "--device",
             envvar="RSCCLI_DEVICE",
-            metavar="auto|cpu|cuda[:i]",
-            help="Where the model runs. cuda is an error where it would fall back to the CPU.",
+            metavar="auto|cpu|cuda[:i,..|:all]|tensorrt",
+            help="Where the model runs. cuda is an error where it would fall back to the CPU; cuda:0,1 or cuda:all "
+            "runs one model on each GPU.",
             show_envvar=False,
         ),
     ] = "auto",
@@ -83,15 +86,153 @@ def caption(
         typer.Option(
             "--decoder",
             envvar="RSCCLI_DECODER",
-            metavar="lean|optimum",
-            help="lean: greedy, onnxruntime alone. optimum: beam search; loads torch.",
+            metavar="auto|lean|optimum",
+            help="lean: greedy or sampling, onnxruntime alone. optimum: beam search; loads torch. auto: as needed.",
             show_envvar=False,
         ),
-    ] = "lean",
+    ] = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            envvar="RSCCLI_BACKEND",
+            metavar="onnx|torch",
+            help="onnx: a bundle. torch: -m is the folder of a checkpoint, run through transformers as it is.",
+            show_envvar=False,
+        ),
+    ] = "onnx",
+    provider_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider-option",
+            envvar="RSCCLI_PROVIDER_OPTION",
+            metavar="NAME=VALUE",
+            help="For ONNX Runtime's execution provider, e.g. gpu_mem_limit=8000000000. May be repeated.",
+            show_envvar=False,
+        ),
+    ] = None,
     num_beams: Annotated[
         int,
-        typer.Option("--num-beams", envvar="RSCCLI_NUM_BEAMS", help="Beams (optimum decoder).", show_envvar=False),
+        typer.Option("--num-beams", envvar="RSCCLI_NUM_BEAMS", help="Beams; 1 is greedy.", show_envvar=False),
     ] = 1,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature",
+            envvar="RSCCLI_TEMPERATURE",
+            help="Above 0 tokens are drawn; 0 takes the best one always.",
+            show_envvar=False,
+        ),
+    ] = 0.0,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            "--top-p",
+            envvar="RSCCLI_TOP_P",
+            help="Draw from the most probable tokens that together have this share.",
+            show_envvar=False,
+        ),
+    ] = 1.0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", envvar="RSCCLI_SEED", help="Of the draws: the same seed, the same captions.", show_envvar=False
+        ),
+    ] = 0,
+    repetition_guard: Annotated[
+        bool,
+        typer.Option(
+            "--repetition-guard/--no-repetition-guard",
+            envvar="RSCCLI_REPETITION_GUARD",
+            help="End a caption that repeats itself, and say so in the feature.",
+            show_envvar=False,
+        ),
+    ] = True,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            "--prompt",
+            envvar="RSCCLI_PROMPT",
+            metavar="auto|naive|textual|visual|FILE",
+            help="What a large model is asked. A file may hold {disaster} {counts} {pre_date} {post_date} {place} "
+            "{gsd}.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = "auto",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            envvar="RSCCLI_LABELS",
+            metavar="FILE",
+            help="Buildings with levels of damage (GeoJSON, GeoPackage, xBD's JSON ...), counted for the prompt.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = None,
+    labels_field: Annotated[
+        str | None,
+        typer.Option(
+            "--labels-field",
+            envvar="RSCCLI_LABELS_FIELD",
+            help="Column with the level. Default: subtype or damage.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = None,
+    count_rule: Annotated[
+        CountRule,
+        typer.Option(
+            "--count-rule",
+            envvar="RSCCLI_COUNT_RULE",
+            help="A building counts in the tile of its centroid, or in every tile that it touches.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = CountRule.centroid,
+    counts_from: Annotated[
+        CountsChoice,
+        typer.Option(
+            "--counts-from",
+            envvar="RSCCLI_COUNTS_FROM",
+            help="Counts of the textual and visual prompts: labels, or the bundled captioner's mask.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = CountsChoice.auto,
+    disaster: Annotated[
+        str | None,
+        typer.Option(
+            "--disaster",
+            envvar="RSCCLI_DISASTER",
+            metavar="TYPE",
+            help="Type of disaster for the prompt, e.g. wildfire.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--place",
+            envvar="RSCCLI_PLACE",
+            help="Name of the place for the prompt. Default: each tile's coordinates.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = None,
+    skip_unchanged: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unchanged",
+            envvar="RSCCLI_SKIP_UNCHANGED",
+            help="Do not let a large model caption what the bundled captioner calls unchanged; each such tile is still "
+            "a feature.",
+            rich_help_panel=ASKING,
+            show_envvar=False,
+        ),
+    ] = False,
     words: Annotated[
         str,
         typer.Option(
@@ -122,11 +263,12 @@ def caption(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--batch-size",
             envvar="RSCCLI_BATCH_SIZE",
-            help="Tiles that the model sees at once. Default: what the model likes.",
+            metavar="N|auto",
+            help="Tiles that the model sees at once; auto: what fits into memory. Default: what the model likes.",
             show_envvar=False,
         ),
     ] = None,
@@ -208,10 +350,14 @@ def caption(
       rsccli caption pre.tif post.tif -o out.gpkg --bands 3,2,1 --coregister
       rsccli caption pre.tif post.tif -o out.geojson --aoi town.geojson --tile-size 512
       rsccli caption pre.tif post.tif -o - --quiet | jq -r .properties.caption
+      rsccli caption pre.tif post.tif -o out.geojson -m BUNDLE --skip-unchanged --batch-size auto
+      rsccli caption pre.tif post.tif -o out.geojson -m BUNDLE --prompt textual --labels damage.geojson
       rsccli caption https://host/pre.tif s3://bucket/post.tif -o out.fgb --dry-run
     """
     from rsccli.models.captioner import CaptionerOptions
+    from rsccli.models.sessions import parse_provider_options
     from rsccli.run.caption import CaptionJob, failed_tiles, prepare_job, run_caption, stream_caption
+    from rsccli.run.captioners import AskingOptions
 
     geometry = flags.pair_options(
         bands=bands,
@@ -247,14 +393,30 @@ def caption(
         captioner=CaptionerOptions(
             device=device,
             dtype=dtype,
+            backend=backend,  # type: ignore[arg-type]
             decoder=decoder,  # type: ignore[arg-type]
             num_beams=num_beams,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            repetition_guard=repetition_guard,
+            prompt=prompt,
+            provider_options=tuple(sorted(parse_provider_options(provider_option or []).items())),
             max_new_tokens=max_new_tokens,
             words=words,  # type: ignore[arg-type]
             register=register,  # type: ignore[arg-type]
             threads=threads,
         ),
-        batch_size=batch_size,
+        asking=AskingOptions(
+            labels=labels,
+            labels_field=labels_field,
+            count_rule=count_rule.value,
+            counts_from=counts_from.value,
+            disaster=disaster,
+            place=place,
+            skip_unchanged=skip_unchanged,
+        ),
+        batch_size=flags.parse_batch_size(batch_size),
         min_valid=min_valid,
         jobs=jobs,
         overwrite=overwrite,

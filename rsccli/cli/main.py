@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rsccli import __version__
-from rsccli.cli import caption, env, info, models, report, train
+from rsccli.cli import caption, env, export_onnx, info, models, report, train
 from rsccli.errors import RsccliError
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def root(
     """
 
 
-for command in (caption, report, info, models, env, train):
+for command in (caption, export_onnx, report, info, models, env, train):
     command.register(app)
 
 

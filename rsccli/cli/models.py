@@ -15,6 +15,7 @@ from rsccli.cli.options import JsonOutput
 if TYPE_CHECKING:
     from rsccli.models.bundle import Bundle
     from rsccli.models.captioner import CaptionerInfo
+    from rsccli.models.manifest import Head
     from rsccli.models.registry import ListedCaptioner
 
 
@@ -84,7 +85,7 @@ def _gsd(info: CaptionerInfo) -> str:
     return "any" if info.gsd_m is None else f"{info.gsd_m[0]:g} to {info.gsd_m[1]:g}"
 
 
-def _details(info: CaptionerInfo, bundle: Bundle | None) -> str:
+def _details(info: CaptionerInfo, bundle: Bundle[Head] | None) -> str:
     facts = {
         "name": info.name,
         "revision": info.revision,
@@ -111,7 +112,7 @@ def _line(label: str, text: str) -> str:
     return textwrap.fill(text, 100, initial_indent=f"{label:<14}", subsequent_indent=" " * 14, break_long_words=False)
 
 
-def _bundle_document(bundle: Bundle | None) -> Mapping[str, object] | None:
+def _bundle_document(bundle: Bundle[Head] | None) -> Mapping[str, object] | None:
     if bundle is None:
         return None
     return {

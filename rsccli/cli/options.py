@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -51,6 +51,21 @@ class RadiometryChoice(StrEnum):
     auto = "auto"
     match = "match"
     none = "none"
+
+
+class CountRule(StrEnum):
+    """Where a building counts."""
+
+    centroid = "centroid"
+    touch = "touch"
+
+
+class CountsChoice(StrEnum):
+    """Where counts of a prompt come from."""
+
+    auto = "auto"
+    labels = "labels"
+    mask = "mask"
 
 
 JsonOutput = Annotated[
@@ -277,6 +292,15 @@ Config = Annotated[
         show_envvar=False,
     ),
 ]
+
+
+def parse_batch_size(text: str | None) -> int | Literal["auto"] | None:
+    """``auto`` or a whole number."""
+    if text is None or text == "auto":
+        return "auto" if text else None
+    if not text.isdigit() or int(text) < 1:
+        raise UsageProblem(f"--batch-size {text}: give auto, or a whole number of at least 1")
+    return int(text)
 
 
 def parse_bands(text: str | None, flag: str = "--bands") -> tuple[int, ...] | None:

@@ -4,7 +4,8 @@ A name is looked up in this order:
 
 1. names given to `register` in this process;
 2. entry points of the group ``rsccli.captioners`` (built-ins register through it as well);
-3. a folder with a bundle: its manifest's family is the name of the entry point that reads it;
+3. a folder with a bundle: its manifest's family is the name of the entry point that reads it, or of a family of
+   large models (`rsccli.models.large.families`);
 4. ``module:attribute`` or ``path/to/file.py:attribute``, for a captioner that is not installed as a package.
 
 Importing this module imports no model library; neither does describing a captioner.
@@ -22,8 +23,10 @@ from pathlib import Path
 from types import ModuleType
 
 from rsccli.errors import ModelError
-from rsccli.models.bundle import is_bundle, read_manifest
-from rsccli.models.captioner import Captioner, CaptionerFactory, CaptionerInfo, CaptionerOptions
+from rsccli.models.bundle import is_bundle, read_family
+from rsccli.models.captioner import Captioner, CaptionerFactory, CaptionerInfo, CaptionerOptions, FitsMemory
+from rsccli.models.large.captioner import LargeFactory
+from rsccli.models.large.families import family_names, find_family
 from rsccli.models.manifest import MANIFEST_NAME
 
 GROUP = "rsccli.captioners"
@@ -83,7 +86,8 @@ def load_captioner(name_or_path: str | Path = DEFAULT_CAPTIONER, options: Captio
     Raises:
         ModelError: an unknown name, a damaged bundle, a device that cannot be had.
     """
-    return find_factory(name_or_path).open(options or CaptionerOptions())
+    options = options or CaptionerOptions()
+    return _factory(name_or_path, options).open(options)
 
 
 def describe_captioner(
@@ -94,7 +98,18 @@ def describe_captioner(
     Raises:
         ModelError: an unknown name or a manifest that does not hold.
     """
-    return find_factory(name_or_path).describe(options or CaptionerOptions())
+    options = options or CaptionerOptions()
+    return _factory(name_or_path, options).describe(options)
+
+
+def fitting_batch_size(name_or_path: str | Path, options: CaptionerOptions, tile_px: int) -> int | None:
+    """Tiles at once that fit into the device's memory, or None where the captioner does not say.
+
+    Args:
+        tile_px: side of a tile.
+    """
+    factory = _factory(name_or_path, options)
+    return factory.fitting_batch_size(options, tile_px) if isinstance(factory, FitsMemory) else None
 
 
 def list_captioners() -> list[ListedCaptioner]:
@@ -108,6 +123,15 @@ def list_captioners() -> list[ListedCaptioner]:
         except ModelError as error:
             listed.append(ListedCaptioner(name, package, None, str(error)))
     return listed
+
+
+def _factory(name_or_path: str | Path, options: CaptionerOptions) -> CaptionerFactory:
+    if options.backend == "onnx":
+        return find_factory(name_or_path)
+    from rsccli.models.large.checkpoint import find_checkpoint
+    from rsccli.models.large.torch_backend import TorchFactory
+
+    return TorchFactory(find_checkpoint(str(name_or_path)))
 
 
 def find_factory(name_or_path: str | Path) -> CaptionerFactory:
@@ -126,6 +150,11 @@ def find_factory(name_or_path: str | Path) -> CaptionerFactory:
         return _family_factory(folder)
     if ":" in name and not folder.exists():
         return _make(_from_reference(name), name)
+    if (folder / "config.json").is_file():
+        raise ModelError(
+            f"{name} is a checkpoint, not a bundle: export it (rsccli export-onnx {name} -o BUNDLE) and give "
+            "-m BUNDLE, or run it slowly as it is with --backend torch"
+        )
     if folder.is_dir():
         raise ModelError(f"{name} holds no {MANIFEST_NAME}: give the folder that 'rsccli train' or an export wrote")
     raise ModelError(
@@ -135,14 +164,16 @@ def find_factory(name_or_path: str | Path) -> CaptionerFactory:
 
 
 def _family_factory(folder: Path) -> CaptionerFactory:
-    manifest, _digest = read_manifest(folder)
-    make = _named(manifest.family)
+    family = read_family(folder)
+    make = _named(family)
+    if make is None and find_family(family) is not None:
+        make = LargeFactory
     if make is None:
         raise ModelError(
-            f"{folder / MANIFEST_NAME}: nothing installed reads the family {manifest.family!r}: "
-            f"install the package that does; known are {', '.join(captioner_names())}"
+            f"{folder / MANIFEST_NAME}: nothing installed reads the family {family!r}: "
+            f"install the package that does; known are {', '.join((*captioner_names(), *family_names()))}"
         )
-    return _make(make, manifest.family, folder)
+    return _make(make, family, folder)
 
 
 def _entry_point(name: str) -> EntryPoint | None:

@@ -1,0 +1,177 @@
+"""``rsccli export-onnx``: a checkpoint to a bundle that ``rsccli caption -m`` runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsccli.cli.options import Config, JsonOutput, Quiet
+from rsccli.errors import UsageProblem
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("export-onnx")(export_onnx)
+
+
+def export_onnx(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            envvar="RSCCLI_OUTPUT",
+            metavar="DIR",
+            show_envvar=False,
+            help="Folder of the bundle; it appears only when everything holds.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Folder of a transformers checkpoint, or its id on the model hub (needs a network). Without it the "
+            "bundled captioner is exported again from its checkpoint.",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            "--revision", envvar="RSCCLI_REVISION", help="Branch, tag or commit on the model hub.", show_envvar=False
+        ),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            envvar="RSCCLI_DTYPE",
+            metavar="fp32|fp16|bf16",
+            help="Precision of the weights. bf16 needs a GPU to run.",
+            show_envvar=False,
+        ),
+    ] = "fp32",
+    opset: Annotated[
+        int,
+        typer.Option(
+            "--opset",
+            envvar="RSCCLI_OPSET",
+            help="Of ONNX, 18 to 23. 23 has attention as one operator.",
+            show_envvar=False,
+        ),
+    ] = 20,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            "--quantize",
+            envvar="RSCCLI_QUANTIZE",
+            metavar="int8",
+            help="8-bit weights of the decoder, if they say nearly what the float weights say; else an error.",
+            show_envvar=False,
+        ),
+    ] = None,
+    prompt_regime: Annotated[
+        str,
+        typer.Option(
+            "--prompt-regime",
+            envvar="RSCCLI_PROMPT_REGIME",
+            metavar="naive|textual|visual",
+            help="What the model is asked where the caption command says nothing else.",
+            show_envvar=False,
+        ),
+    ] = "naive",
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--crops/--no-crops",
+            envvar="RSCCLI_CROPS",
+            help="Give each date its crops beside the whole, where two images come without (LLaVA-OneVision).",
+            show_envvar=False,
+        ),
+    ] = False,
+    max_new_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-new-tokens", envvar="RSCCLI_MAX_NEW_TOKENS", help="Longest caption by default.", show_envvar=False
+        ),
+    ] = 256,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", envvar="RSCCLI_NAME", help="Of the bundle. Default: its folder's.", show_envvar=False),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify",
+            envvar="RSCCLI_VERIFY",
+            help="Compare tokens and logits with PyTorch on real tile pairs; a difference is an error.",
+            show_envvar=False,
+        ),
+    ] = True,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace a bundle.", show_envvar=False),
+    ] = False,
+    config: Config = None,
+    quiet: Quiet = False,
+    json_output: JsonOutput = False,
+) -> None:
+    """Export a large model as a bundle of ONNX graphs, compared with PyTorch before it counts as done.
+
+    What cannot work (an unknown family, a missing or cut file, too little memory or disk) is told before the work
+    starts. An interrupted export leaves nothing that looks like a bundle.
+
+    \b
+    Examples:
+      rsccli export-onnx path/to/Qwen2.5-VL-3B-Instruct -o qwen3b
+      rsccli export-onnx Qwen/Qwen2-VL-2B-Instruct -o qwen2b --dtype fp16
+      rsccli export-onnx checkpoint -o bundle --quantize int8
+      rsccli export-onnx -o small-again
+      rsccli caption pre.tif post.tif -o out.geojson -m qwen3b
+    """
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(f"rsccli: {line}", file=sys.stderr, flush=True)
+
+    if model is None:
+        if (dtype, quantize, prompt_regime, crops) != ("fp32", None, "naive", False):
+            raise UsageProblem(
+                "the bundled captioner is exported as fp32 and is asked nothing: leave --dtype, --quantize, "
+                "--prompt-regime and --crops out (rsccli-small-int8 is its 8-bit form)"
+            )
+        from rsccli.models.small.reexport import reexport
+
+        say("exporting the bundled captioner from its checkpoint")
+        reexport(output, overwrite=overwrite)
+        say(f"{output}: done, compared with PyTorch")
+    else:
+        from rsccli.models.large.export import ExportJob, export, plan_export
+        from rsccli.models.large.sample import sample_pairs
+
+        job = ExportJob(
+            model=model,
+            output=output,
+            revision=revision,
+            dtype=dtype,
+            opset=opset,
+            quantize=quantize,
+            prompt=prompt_regime,
+            crops=crops,
+            max_new_tokens=max_new_tokens,
+            verify=verify,
+            overwrite=overwrite,
+            name=name,
+        )
+        plan = plan_export(job)
+        say(
+            f"{plan.family.title}, {plan.checkpoint.parameters / 1e6:.1f} M parameters: about "
+            f"{plan.memory_bytes / 1e9:.1f} GB of memory and {plan.disk_bytes / 1e9:.1f} GB of disk"
+        )
+        export(plan, sample_pairs(), say)
+    if json_output:
+        typer.echo((output / "rsccli.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        say(f"try it: rsccli caption PRE POST -o out.geojson -m {output}")

@@ -1,0 +1,1 @@
+"""Large vision-language models: from a checkpoint to a bundle, and the bundle's runtime."""

@@ -1,0 +1,88 @@
+"""What every family must hold: a small random checkpoint, exported, says what ``generate()`` says.
+
+A test of a family makes its checkpoint (see ``checkpoints_a.py`` and ``checkpoints_b.py``), exports it once, and runs
+`check_parity` for greedy decoding and four beams, one tile, batches, and tiles of other shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rsccli.models.captioner import CaptionerOptions
+from rsccli.models.large.captioner import LargeCaptioner, LargeFactory
+from rsccli.models.large.export import ExportJob, export, plan_export
+from rsccli.models.large.family import Family
+from rsccli.models.large.parity import reference_captions
+from rsccli.models.large.pictures import pair_pictures
+from rsccli.models.large.question import question_of
+from rsccli.models.large.sample import sample_pairs
+from rsccli.types import TilePair
+
+STEPS = 16
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A checkpoint and the bundle made from it, with the model still at hand."""
+
+    checkpoint: Path
+    bundle: Path
+    family: Family
+    model: Any
+    processor: Any
+
+    def open(self, **options: Any) -> LargeCaptioner:
+        """The bundle, without the guard against repetition: ``generate()`` has none."""
+        given = {"device": "cpu", "repetition_guard": False, "max_new_tokens": STEPS, "threads": 1, **options}
+        return LargeFactory(self.bundle).open(CaptionerOptions(**given))
+
+
+def export_small(make: Callable[..., Any], folder: Path, **options: Any) -> Exported:
+    """Make a checkpoint and export it (with the comparison that every export does)."""
+    checkpoint, bundle = folder / "checkpoint", folder / "bundle"
+    make(checkpoint)
+    plan = plan_export(ExportJob(str(checkpoint), bundle, **options))
+    export(plan, sample_pairs())
+    processor = plan.family.processor(checkpoint)
+    return Exported(checkpoint, bundle, plan.family, plan.family.model(checkpoint, torch.float32), processor)
+
+
+def reference(exported: Exported, captioner: LargeCaptioner, pairs: Sequence[TilePair], beams: int = 1) -> list[Any]:
+    """Tokens of ``generate()``, cut at the first end."""
+    reader, chat = captioner.reader, captioner.manifest.chat
+    images = [pair_pictures(pair, reader.mosaic) for pair in pairs]
+    texts = [question_of(captioner.template, pair, chat, reader.mosaic).text for pair in pairs]
+    rows, _, _ = reference_captions(
+        exported.family,
+        exported.model,
+        exported.processor,
+        images,
+        texts,
+        do_sample=False,
+        num_beams=beams,
+        max_new_tokens=STEPS,
+    )
+    ends = captioner.manifest.tokens.ends
+    return [row[: next((i for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
+
+
+def check_parity(exported: Exported, beams: int = 1) -> None:
+    """One tile, a batch with different valid areas, and mixed shapes: the same tokens as ``generate()``."""
+    captioner = exported.open(num_beams=beams)
+    try:
+        whole, narrow, partly = sample_pairs()
+        seen_words = set()
+        for pairs in ([whole], [whole, partly], [narrow, whole, partly]):
+            ours = [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)]
+            theirs = reference(exported, captioner, pairs, beams)
+            assert ours == theirs
+            seen_words.update(ours)
+        assert len(seen_words) >= 2, "the checkpoint says the same of everything: nothing was tested"
+        assert max(len(set(tokens)) for tokens in seen_words) >= 4, "the checkpoint is too dull to test anything"
+    finally:
+        captioner.close()
