@@ -9,6 +9,8 @@ OUT ?= out
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# E.g. PARITY_ARGS="--only llava"
+PARITY_ARGS ?=
 # E.g. CARD_ARGS="-m path/to/bundle --out card.md"
 CARD_ARGS ?=
 
@@ -18,7 +20,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -84,7 +86,7 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-BENCHES := start raster caption memory output captioner
+BENCHES := start raster caption memory output captioner models
 
 bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
@@ -102,6 +104,19 @@ bench-memory:    ## Peak memory from 2k to 100k pixels a side
 bench-start:     ## Time to --help and to the first caption
 bench-output:    ## Writers and readers: features a second and peak memory
 bench-captioner: ## The captioner alone, by batch size and threads
+bench-models:    ## Large models: bundles against what scripts do with the same checkpoint
+
+# Each checkpoint layout is exported and compared with transformers; the table goes into the package and docs/models.md.
+parity: $(VENV)/.installed-dev  ## Compare small checkpoints of every family with generate() (ten minutes)
+	@OMP_NUM_THREADS=2 $(PY) tests/large/make_parity.py $(PARITY_ARGS)
+	@$(PY) docs/make_families.py
+
+parity-real: $(VENV)/.installed-dev  ## The same at published width with two layers (an hour, 24 GB of memory)
+	@OMP_NUM_THREADS=2 $(PY) tests/large/make_parity.py --real $(PARITY_ARGS)
+	@$(PY) docs/make_families.py
+
+families: $(VENV)/.installed  ## Write the table of families in docs/models.md again
+	@$(PY) docs/make_families.py
 
 # Needs the imagery of ../shared/data; one core, about five minutes.
 model-card: $(VENV)/.installed-dev  ## Measure the bundled captioner and write docs/model-card.md

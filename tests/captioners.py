@@ -7,19 +7,25 @@ it in the command line. Environment variables steer it, so that tests of another
 - ``BRIGHTNESS_FAIL_TILE``: id of a tile whose batch raises `ModelError`;
 - ``BRIGHTNESS_REVISION``: another revision (to resume with another model);
 - ``BRIGHTNESS_LOG``: file that gets one line for each batch, the ids of its tiles separated by commas.
+
+`LimitedFactory` is the same with little memory: ``LIMITED_TILES`` fit at once, the tile ``LIMITED_NEVER`` does not even
+alone, and ``LIMITED_FITS`` is what it says of how many fit. `EchoFactory` is asked in words, and says what it was told.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from rsccli.errors import ModelError
+from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.models.prompts import load_template
 from rsccli.types import Caption, TilePair
 
 CHANGED, UNCHANGED, PIXEL = 24.0, 6.0, 40
@@ -85,6 +91,71 @@ def caption_of(pair: TilePair) -> Caption:
     if abs(level) <= UNCHANGED:
         return Caption("The scene is the same.", "unchanged", score, -0.1, (), np.zeros_like(mask))
     return Caption(f"The scene may be {word}.", "unsure", score, -1.0, (word,), mask)
+
+
+class LimitedFactory(BrightnessFactory):
+    """Makes `LimitedCaptioner`, and says how many tiles fit."""
+
+    def open(self, options: CaptionerOptions) -> LimitedCaptioner:
+        """Open; nothing to load."""
+        return LimitedCaptioner(self.describe(options))
+
+    def fitting_batch_size(self, options: CaptionerOptions, tile_px: int) -> int | None:
+        """What the environment says."""
+        told = os.environ.get("LIMITED_FITS")
+        return None if told is None else int(told)
+
+
+class LimitedCaptioner(BrightnessCaptioner):
+    """Says what `BrightnessCaptioner` says where the batch fits; its log has the batches that did not, too."""
+
+    def caption(self, pairs: Sequence[TilePair]) -> list[Caption]:
+        """Caption each pair on its own, unless there are too many."""
+        captions = super().caption(pairs)
+        most = int(os.environ.get("LIMITED_TILES", "1000000"))
+        if len(pairs) > most or os.environ.get("LIMITED_NEVER") in [pair.tile.id for pair in pairs]:
+            raise OutOfMemoryError(f"not enough memory for {len(pairs)} tiles, as the test asked")
+        return captions
+
+
+class EchoFactory:
+    """Makes `EchoCaptioner`; asked in the regime of its options, naive by default."""
+
+    def describe(self, options: CaptionerOptions) -> CaptionerInfo:
+        """Describe; reads a prompt from a file where one is given."""
+        template = load_template("naive" if options.prompt == "auto" else options.prompt, options.counts_from)
+        return CaptionerInfo(
+            "echo", "1", "echo", "MIT", "None: it repeats what it is told.", batch_size=4, prompt=template.regime
+        )
+
+    def open(self, options: CaptionerOptions) -> EchoCaptioner:
+        """Open; nothing to load."""
+        return EchoCaptioner(self.describe(options))
+
+
+class EchoCaptioner:
+    """Its caption is JSON: the context that it got with a pair, and the pair's ``gsd_m``; outlines as their number."""
+
+    def __init__(self, info: CaptionerInfo) -> None:
+        self.info = info
+        self.seen: list[str] = []
+        self.closed = False
+
+    def caption(self, pairs: Sequence[TilePair]) -> list[Caption]:
+        """Say what came with each pair."""
+        self.seen += [pair.tile.id for pair in pairs]
+        told = [None if pair.context is None else asdict(pair.context) for pair in pairs]
+        for each in told:
+            if each is not None:
+                each["outlines"] = len(each["outlines"])
+        return [
+            Caption(json.dumps({"context": each, "gsd_m": pair.gsd_m}), "changed", logprob=-0.5)
+            for each, pair in zip(told, pairs, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Remember it."""
+        self.closed = True
 
 
 class QueuedFactory:

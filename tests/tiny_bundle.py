@@ -4,7 +4,8 @@ The encoder compares mean brightness: brighter is greener vegetation, darker is 
 how foreign a date looks is the square of its mean. The decoder is two parallel attention layers over real keys and
 values (so a wrong mask, past or position changes its words) and three tables: token to next token, attended history
 to next token, position to next token. ``scripted`` tables say one of three sentences of different length,
-``looping`` ones never end, ``random`` ones say nonsense that depends on everything.
+``looping`` ones never end, ``random`` ones say nonsense that depends on everything. Keys and values may be kept in
+half the bytes.
 """
 
 from __future__ import annotations
@@ -92,16 +93,20 @@ LAYER = """
   key_I = Transpose <perm = [0, 2, 1, 3]> (key_split_I)
   value_split_I = Reshape (inputs_embeds, head_shape)
   value_I = Transpose <perm = [0, 2, 1, 3]> (value_split_I)
-  present__I__key = Concat <axis = 2> (past_key_values__I__key, key_I)
-  present__I__value = Concat <axis = 2> (past_key_values__I__value, value_I)
+  key_kept_I = Cast <to = PAST> (key_I)
+  value_kept_I = Cast <to = PAST> (value_I)
+  present__I__key = Concat <axis = 2> (past_key_values__I__key, key_kept_I)
+  present__I__value = Concat <axis = 2> (past_key_values__I__value, value_kept_I)
+  keys_I = Cast <to = 1> (present__I__key)
+  values_I = Cast <to = 1> (present__I__value)
   query_flat_I = MatMul (last, query_weight_I)
   query_split_I = Reshape (query_flat_I, head_shape)
   query_I = Transpose <perm = [0, 2, 1, 3]> (query_split_I)
-  keys_turned_I = Transpose <perm = [0, 1, 3, 2]> (present__I__key)
+  keys_turned_I = Transpose <perm = [0, 1, 3, 2]> (keys_I)
   fit_I = MatMul (query_I, keys_turned_I)
   masked_I = Add (fit_I, hide)
   weights_I = Softmax <axis = 3> (masked_I)
-  seen_I = MatMul (weights_I, present__I__value)
+  seen_I = MatMul (weights_I, values_I)
   seen_turned_I = Transpose <perm = [0, 2, 1, 3]> (seen_I)
   history_I = Reshape (seen_turned_I, width_shape)
   logits_I = MatMul (history_I, history_weight_I)
@@ -109,11 +114,11 @@ LAYER = """
 DECODER = """
 <ir_version: 8, opset_import: ["" : 17]>
 decoder (float[N, L, WIDTH] inputs_embeds, int64[N, S] attention_mask, int64[N, L] position_ids,
-  float[N, 2, P, HEAD_DIM] past_key_values__0__key, float[N, 2, P, HEAD_DIM] past_key_values__0__value,
-  float[N, 2, P, HEAD_DIM] past_key_values__1__key, float[N, 2, P, HEAD_DIM] past_key_values__1__value)
+  KEPT[N, 2, P, HEAD_DIM] past_key_values__0__key, KEPT[N, 2, P, HEAD_DIM] past_key_values__0__value,
+  KEPT[N, 2, P, HEAD_DIM] past_key_values__1__key, KEPT[N, 2, P, HEAD_DIM] past_key_values__1__value)
   => (float[N, 1, WIDTH] logits,
-  float[N, 2, S, HEAD_DIM] present__0__key, float[N, 2, S, HEAD_DIM] present__0__value,
-  float[N, 2, S, HEAD_DIM] present__1__key, float[N, 2, S, HEAD_DIM] present__1__value)
+  KEPT[N, 2, S, HEAD_DIM] present__0__key, KEPT[N, 2, S, HEAD_DIM] present__0__value,
+  KEPT[N, 2, S, HEAD_DIM] present__1__key, KEPT[N, 2, S, HEAD_DIM] present__1__value)
 {
   last = Slice (inputs_embeds, minus_one, end, axis_1)
   mask_float = Cast <to = 1> (attention_mask)
@@ -167,10 +172,12 @@ def embed() -> onnx.ModelProto:
     return _model(EMBED, {"table": np.eye(WIDTH, dtype=np.float32)})
 
 
-def decoder(style: Style) -> onnx.ModelProto:
+def decoder(style: Style, past: str = "fp32") -> onnx.ModelProto:
     text = DECODER.replace(
         "LAYERS", "".join(LAYER.replace("__I__", f"__{i}__").replace("_I", f"_{i}") for i in range(LAYERS))
     )
+    number, kind = {"fp32": (1, "float"), "fp16": (10, "float16"), "bf16": (16, "bfloat16")}[past]
+    text = text.replace("PAST", str(number)).replace("KEPT", kind)
     rng = np.random.default_rng(7)
     shapes = {"next_weight": (WIDTH, WIDTH), "position_weight": (128, WIDTH)}
     shapes |= {f"{kind}_weight_{i}": (WIDTH, WIDTH) for i in range(LAYERS) for kind in ("key", "query", "history")}
@@ -213,7 +220,7 @@ def tokenizer() -> Tokenizer:
     return words
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path, past: str = "fp32") -> dict[str, Any]:
     files = sorted(path for path in folder.iterdir() if path.name != "rsccli.json")
     return {
         "format": "rsccli-bundle/1",
@@ -242,6 +249,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
             "head_dim": HEAD_DIM,
             "width": WIDTH,
             "vocab": len(VOCAB),
+            **({} if past == "fp32" else {"dtype": past}),
         },
         "keywords": list(KEYWORDS),
         "calibration": {"scale": 1.0, "bias": 0.0},
@@ -260,12 +268,16 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     (folder / "rsccli.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def write_tiny_bundle(folder: Path, style: Style = "scripted") -> Path:
-    """Write a bundle and return its folder."""
+def write_tiny_bundle(folder: Path, style: Style = "scripted", past: str = "fp32") -> Path:
+    """Write a bundle and return its folder.
+
+    Args:
+        style: of its decoder's tables. past: type of keys and values, ``fp32``, ``fp16`` or ``bf16``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(encoder(), folder / "encoder.onnx")
     onnx.save(embed(), folder / "embed.onnx")
-    onnx.save(decoder(style), folder / "decoder.onnx")
+    onnx.save(decoder(style, past), folder / "decoder.onnx")
     tokenizer().save(str(folder / "tokenizer.json"))
-    write_manifest(folder, manifest_of(folder))
+    write_manifest(folder, manifest_of(folder, past))
     return folder

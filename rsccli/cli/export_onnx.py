@@ -137,10 +137,11 @@ def export_onnx(
             print(f"rsccli: {line}", file=sys.stderr, flush=True)
 
     if model is None:
-        if (dtype, quantize, prompt_regime, crops) != ("fp32", None, "naive", False):
+        given = (dtype, opset, quantize, prompt_regime, crops, max_new_tokens, revision, name, verify)
+        if given != ("fp32", 20, None, "naive", False, 256, None, None, True):
             raise UsageProblem(
-                "the bundled captioner is exported as fp32 and is asked nothing: leave --dtype, --quantize, "
-                "--prompt-regime and --crops out (rsccli-small-int8 is its 8-bit form)"
+                "the bundled captioner is exported as it is: give -o and --overwrite alone, or name a checkpoint "
+                "(rsccli-small-int8 is its 8-bit form)"
             )
         from rsccli.models.small.reexport import reexport
 

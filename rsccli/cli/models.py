@@ -15,6 +15,7 @@ from rsccli.cli.options import JsonOutput
 if TYPE_CHECKING:
     from rsccli.models.bundle import Bundle
     from rsccli.models.captioner import CaptionerInfo
+    from rsccli.models.large.families import ListedFamily
     from rsccli.models.manifest import Head
     from rsccli.models.registry import ListedCaptioner
 
@@ -33,7 +34,8 @@ def models(
 ) -> None:
     """List the captioners that can be used, or show and verify one.
 
-    Without an argument: a table of every captioner that is installed. With one: what it is, what it was trained
+    Without an argument: a table of every captioner that is installed, and of the families of large models that
+    ``rsccli export-onnx`` makes captioners from. With one: what it is, what it was trained
     on, what it cannot do; every file of its bundle is compared with its sha256, and a damaged bundle is an error
     (exit code 4).
 
@@ -45,10 +47,15 @@ def models(
       rsccli models path/to/bundle --json
     """
     if name is None:
+        from rsccli.models.large.families import list_families
         from rsccli.models.registry import list_captioners
 
-        listed = list_captioners()
-        typer.echo(_dump([asdict(each) for each in listed]) if json_output else _table(listed))
+        listed, families = list_captioners(), list_families()
+        if json_output:
+            both = {"captioners": [asdict(each) for each in listed], "families": [asdict(each) for each in families]}
+            typer.echo(_dump(both))
+        else:
+            typer.echo(f"{_table(listed)}\n\n{_family_table(families)}")
         return
     from rsccli.models.captioner import BundleBacked, CaptionerOptions
     from rsccli.models.registry import find_factory
@@ -81,6 +88,25 @@ def _table(listed: Sequence[ListedCaptioner]) -> str:
     return "\n".join(lines)
 
 
+def _family_table(families: Sequence[ListedFamily]) -> str:
+    """Families, each with the checkpoints that belong to it and what was compared with PyTorch."""
+    lines = ["FAMILIES OF LARGE MODELS (rsccli export-onnx CHECKPOINT -o BUNDLE)"]
+    for each in families:
+        lines.append("")
+        if each.problem:
+            lines.append(f"{each.name}: {each.problem}")
+            continue
+        lines.append(f"{each.name}  {each.title}" + (f"  [{each.package}]" if each.package != "rsccli" else ""))
+        lines.append(_line("  exports", each.pairing))
+        for row in each.compared:
+            lines.append(_line("  as generate()", row))
+        if not each.compared:
+            lines.append(_line("  as generate()", "not compared by this project"))
+        for one in each.published:
+            lines.append(_line("  checkpoint", f"{one.id} ({one.licence})" + (f": {one.note}" if one.note else "")))
+    return "\n".join(lines)
+
+
 def _gsd(info: CaptionerInfo) -> str:
     return "any" if info.gsd_m is None else f"{info.gsd_m[0]:g} to {info.gsd_m[1]:g}"
 
@@ -109,7 +135,7 @@ def _details(info: CaptionerInfo, bundle: Bundle[Head] | None) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return textwrap.fill(text, 100, initial_indent=f"{label:<14}", subsequent_indent=" " * 14, break_long_words=False)
+    return textwrap.fill(text, 100, initial_indent=f"{label:<16}", subsequent_indent=" " * 16, break_long_words=False)
 
 
 def _bundle_document(bundle: Bundle[Head] | None) -> Mapping[str, object] | None:

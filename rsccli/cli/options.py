@@ -298,7 +298,7 @@ def parse_batch_size(text: str | None) -> int | Literal["auto"] | None:
     """``auto`` or a whole number."""
     if text is None or text == "auto":
         return "auto" if text else None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UsageProblem(f"--batch-size {text}: give auto, or a whole number of at least 1")
     return int(text)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from rsccli.errors import BundleError
+from rsccli.errors import BundleError, OutputError
 from rsccli.models.manifest import MANIFEST_NAME, FileEntry, Head, Manifest, parse_manifest, parse_root
 
 ENCODER = "encoder.onnx"
@@ -61,6 +61,16 @@ class Bundle(Generic[HeadT]):
 def is_bundle(folder: Path) -> bool:
     """Whether a folder has a manifest in it."""
     return (folder / MANIFEST_NAME).is_file()
+
+
+def check_replaced(output: Path) -> None:
+    """Refuse to replace what is no bundle: all of it would be removed.
+
+    Raises:
+        OutputError: a file, or a folder with other things in it.
+    """
+    if output.exists() and not is_bundle(output) and not (output.is_dir() and not any(output.iterdir())):
+        raise OutputError(f"{output} is no bundle: --overwrite replaces bundles alone, name another folder with -o")
 
 
 def read_family(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,6 +10,7 @@ from rsccli.errors import UsageProblem
 from rsccli.geo.footprint import footprints
 from rsccli.geo.pair import PreparedPair
 from rsccli.models.captioner import Captioner, CaptionerInfo, CaptionerOptions
+from rsccli.models.prompts import OWN, load_template
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, load_captioner
 from rsccli.models.sessions import worker_devices
 from rsccli.run.asked import AskedCaptioner, Asking
@@ -73,6 +75,10 @@ class Crew:
     def identity(self) -> str:
         """All of it beside the captioner that decides the result."""
         parts = [f"disaster={self.asked.disaster}", f"place={self.asked.place}"] if self.info.prompt else []
+        if self.info.prompt == OWN and self.options.prompt != "auto":
+            # The file may be edited between two runs; its name alone does not say what was asked.
+            text = load_template(self.options.prompt, self.options.counts_from).text
+            parts.append(f"prompt sha256={hashlib.sha256(text.encode()).hexdigest()[:16]}")
         parts += [self.labels.identity] if self.labels else []
         parts += [f"mask of {self.screen.name} {self.screen.revision}"] if self.screen and self.asked.from_mask else []
         if self.screen and self.asked.skip_unchanged:

@@ -112,16 +112,17 @@ def _captions(captioner: Captioner, pairs: Sequence[TilePair]) -> list[Caption |
     """Captions of a batch; halves of it where it does not fit into memory, single tiles where the model fails."""
     try:
         return list(captioner.caption(pairs))
-    except OutOfMemoryError as error:
-        if len(pairs) == 1:
-            return [error]
-        half = len(pairs) // 2
-        logger.warning("%s: going on with %d and %d tiles at once", error, half, len(pairs) - half)
-        return _captions(captioner, pairs[:half]) + _captions(captioner, pairs[half:])
-    except ModelError as error:
-        if len(pairs) == 1:
-            return [error]
+    except (ModelError, MemoryError) as error:
+        too_large = isinstance(error, (OutOfMemoryError, MemoryError))
+        problem = str(error) or "not enough memory"
+    # Out of the handler, where the error and with it the arrays of the failed batch are gone.
+    if len(pairs) == 1:
+        return [ModelError(problem)]
+    if not too_large:
         return [caption for pair in pairs for caption in _captions(captioner, [pair])]
+    half = len(pairs) // 2
+    logger.warning("%s: going on with %d and %d tiles at once", problem, half, len(pairs) - half)
+    return _captions(captioner, pairs[:half]) + _captions(captioner, pairs[half:])
 
 
 def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> TileRecord:

@@ -7,7 +7,7 @@ batch of a single captioner and starts where that would start, so the captions d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from rsccli.models.captioner import Captioner, CaptionerInfo
 from rsccli.types import Caption, TilePair
@@ -38,7 +38,11 @@ class PooledCaptioner:
         for start in range(0, len(parts), lanes):
             given = zip(self._captioners, parts[start : start + lanes], strict=False)
             running = [self._threads.submit(captioner.caption, part) for captioner, part in given]
-            found += [caption for each in running for caption in each.result()]
+            # All, also where one fails: a captioner must not get its next part while it is at work.
+            wait(running)
+            # Each is let go before its error is raised, which would else hold itself and the arrays of the batch.
+            while running:
+                found += running.pop(0).result()
         return found
 
     def close(self) -> None:

@@ -163,27 +163,6 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - trans
     return model.eval()
 
 
-def load_processor(folder: Path) -> Any:  # noqa: ANN401 - transformers is not typed
-    """The processor of a checkpoint; without its video part where torchvision is not there.
-
-    Raises:
-        ModelError: its files are missing or damaged.
-    """
-    import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
-
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        kind = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(config.model_type, "AutoProcessor"))
-        parts = getattr(kind, "attributes", [])
-        if "video_processor" in parts and not transformers.utils.is_torchvision_available():
-            # Video processors cannot even be made without torchvision; pictures need none of it.
-            kind = type(kind.__name__, (kind,), {"attributes": [part for part in parts if part != "video_processor"]})
-        return kind.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise ModelError(f"{folder}: its processor cannot be loaded: {error}") from error
-
-
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 - transformers is not typed
     """Tokens that end what the model says."""
     told = getattr(model.generation_config, "eos_token_id", None)

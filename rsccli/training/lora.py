@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsccli.errors import DeviceError, InputError, OutputError
+from rsccli.models.large.checkpoint import load_processor
 from rsccli.training.adapters import TARGETS, Adapters, with_adapters, write_merged
-from rsccli.training.chat import PROMPT, ChatFormat, Example, caption_logits, end_tokens, load_model, load_processor
+from rsccli.training.chat import PROMPT, ChatFormat, Example, caption_logits, end_tokens, load_model
 from rsccli.training.curves import LOG, draw_curves
 from rsccli.training.images import read_images
 from rsccli.training.places import split_by_place

@@ -71,18 +71,28 @@ def reference(exported: Exported, captioner: LargeCaptioner, pairs: Sequence[Til
     return [row[: next((i for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
 
 
-def check_parity(exported: Exported, beams: int = 1) -> None:
+@dataclass(frozen=True)
+class Compared:
+    """How much was compared, and all of it equal: captions and their tokens."""
+
+    captions: int
+    tokens: int
+
+
+def check_parity(exported: Exported, beams: int = 1) -> Compared:
     """One tile, a batch with different valid areas, and mixed shapes: the same tokens as ``generate()``."""
     captioner = exported.open(num_beams=beams)
     try:
         whole, narrow, partly = sample_pairs()
-        seen_words = set()
+        seen_words, captions, tokens = set(), 0, 0
         for pairs in ([whole], [whole, partly], [narrow, whole, partly]):
             ours = [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)]
             theirs = reference(exported, captioner, pairs, beams)
             assert ours == theirs
+            captions, tokens = captions + len(ours), tokens + sum(map(len, ours))
             seen_words.update(ours)
         assert len(seen_words) >= 2, "the checkpoint says the same of everything: nothing was tested"
-        assert max(len(set(tokens)) for tokens in seen_words) >= 4, "the checkpoint is too dull to test anything"
+        assert max(len(set(words)) for words in seen_words) >= 4, "the checkpoint is too dull to test anything"
+        return Compared(captions, tokens)
     finally:
         captioner.close()

@@ -16,7 +16,8 @@ import torch
 from tiny_checkpoint import make_llava, make_qwen2_vl
 
 from rsccli.errors import DeviceError, InputError, JournalMismatchError, ModelError, UsageProblem
-from rsccli.training.chat import IGNORED, ChatFormat, Example, caption_logits, end_tokens, load_model, load_processor
+from rsccli.models.large.checkpoint import load_processor
+from rsccli.training.chat import IGNORED, ChatFormat, Example, caption_logits, end_tokens, load_model
 from rsccli.training.lora import LoraSpec, LoraTrainer
 from rsccli.training.records import PairRecord
 

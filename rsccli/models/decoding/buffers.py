@@ -57,10 +57,15 @@ class KeyValueBuffers:
         wanted = rows * self._spec.heads * length * self._spec.head_dim
         if wanted <= self._capacity:
             return
-        self._blocks = ([], [])
+        self.release()
         count = 2 * self._spec.layers
         self._blocks = ([self._allocate(wanted) for _ in range(count)], [self._allocate(wanted) for _ in range(count)])
         self._capacity = wanted
+
+    def release(self) -> None:
+        """Give the memory back; the next `reserve` takes it anew."""
+        self._blocks = ([], [])
+        self._capacity = 0
 
     def _allocate(self, elements: int) -> Any:  # noqa: ANN401 - an OrtValue
         import onnxruntime

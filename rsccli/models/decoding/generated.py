@@ -5,6 +5,7 @@ This module imports torch and transformers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,47 +16,68 @@ from rsccli.models.decoding.tokens import Decoded, LoopRule, Stopped, loop_token
 
 
 class LoopGuard(LogitsProcessor):  # type: ignore[misc]  # transformers carries no types
-    """The rule against loops of `rsccli.models.decoding.tokens`.
+    """The rule against loops of `rsccli.models.decoding.tokens`, for one ``generate()`` call.
 
     Args:
         end: token that ends a row. rule: what counts as a loop. skip: leading tokens that are the prompt's.
+        beams: of the call.
     """
 
-    def __init__(self, end: int, rule: LoopRule, skip: int = 0) -> None:
-        self._end, self._rule, self._skip = end, rule, skip
+    def __init__(self, end: int, rule: LoopRule, skip: int = 0, beams: int = 1) -> None:
+        self._end, self._rule, self._skip, self._beams = end, rule, skip, beams
+        self._ended: set[tuple[int, tuple[int, ...]]] = set()
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Leave nothing but the end to rows whose best token would complete a loop."""
         allowed = scores.clone()
-        for row, ids in enumerate(input_ids[:, self._skip :].tolist()):
-            if int(scores[row].argmax()) in loop_tokens(ids, self._rule):
+        for row, ids in enumerate(input_ids.tolist()):
+            if int(scores[row].argmax()) in loop_tokens(ids[self._skip :], self._rule):
                 allowed[row] = -torch.inf
                 allowed[row, self._end] = scores[row, self._end]
+                self._ended.add((row // self._beams, tuple(ids)))
         return allowed
+
+    def ended(self, row: int, ids: Sequence[int]) -> bool:
+        """Whether a row of the batch was ended by the rule after these ids (prompt included), not by the model."""
+        return (row, tuple(ids)) in self._ended
+
+    def kept(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """What remains of tokens that the rule ended."""
+        return without_loop(tokens, self._rule)
 
 
 def decoded_rows(
     result: Any,  # noqa: ANN401
     sequences: torch.Tensor,
     ends: frozenset[int],
-    rule: LoopRule,
+    guard: LoopGuard | None,
     beams: int,
 ) -> list[Decoded]:
     """What a ``generate()`` call said.
 
     Args:
         result: with logits, and with scores of sequences where there are beams. sequences: (N, S), generated tokens.
-        ends: tokens that end a row. rule: against loops. beams: at least 1.
+        ends: tokens that end a row. guard: that the call had. beams: at least 1.
     """
-    return [_row(result, row, ids, ends, rule, beams) for row, ids in enumerate(sequences.tolist())]
+    whole = result.sequences.tolist()
+    return [_row(result, row, whole[row], ids, ends, guard, beams) for row, ids in enumerate(sequences.tolist())]
 
 
-def _row(result: Any, row: int, ids: list[int], ends: frozenset[int], rule: LoopRule, beams: int) -> Decoded:  # noqa: ANN401
+def _row(
+    result: Any,  # noqa: ANN401
+    row: int,
+    whole: list[int],
+    ids: list[int],
+    ends: frozenset[int],
+    guard: LoopGuard | None,
+    beams: int,
+) -> Decoded:
     places = [place for place, token in enumerate(ids) if token in ends]
     length = places[0] if places else len(ids)
-    found = ids[:length]
-    tokens = without_loop(found, rule)
-    stopped: Stopped = "loop" if len(tokens) < length else "end" if places else "length"
+    tokens = tuple(ids[:length])
+    stopped: Stopped = "end" if places else "length"
+    if guard is not None and places and guard.ended(row, whole[: len(whole) - len(ids) + length]):
+        tokens, stopped = guard.kept(tokens), "loop"
     if beams > 1:
         # With length penalty 1 the score of a beam is the mean log-probability of its tokens.
         return Decoded(tokens, float(result.sequences_scores[row]), stopped)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.bundle import past_names
-from rsccli.models.decoding.buffers import ELEMENTS, KeyValueBuffers, Placed
+from rsccli.models.decoding.buffers import KeyValueBuffers, Placed
 from rsccli.models.decoding.sampling import choose, log_probabilities
 from rsccli.models.decoding.tokens import (
     GREEDY,
@@ -87,6 +87,8 @@ class LeanDecoder:
             return self._decode(prompt, max_new_tokens)
         except onnxruntime_errors() as error:
             if is_out_of_memory(error):
+                # What was taken for the whole batch shall not be missing for its parts.
+                self._buffers.release()
                 raise OutOfMemoryError(f"the decoder has not enough memory for a batch of {prompt.rows}") from error
             raise ModelError(f"the decoder failed on a batch of {prompt.rows}: {error}") from error
 
@@ -193,7 +195,8 @@ class LeanDecoder:
         if isinstance(value, Placed):
             self._buffers.bind_input(binding, name, value)
         elif value is not None:
-            binding.bind_ortvalue_input(name, value)
+            # By its address: on a GPU the stand-in type of bfloat16 would be taken for another type than the graph's.
+            self._buffers.bind_input(binding, name, Placed(value.data_ptr(), tuple(value.shape())))
         else:
             # No past yet; the address of an empty tensor is not read.
             empty = (rows, self._spec.heads, 0, self._spec.head_dim)
@@ -235,10 +238,6 @@ class LeanDecoder:
 
         whole = np.ascontiguousarray(value)
         memory, index = self._device.memory, self._device.index
-        if whole.dtype == np.uint16:
-            element = ELEMENTS["bf16"][0]
-            made = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(whole, element)
-            return made if memory == "cpu" else onnxruntime.OrtValue.ortvalue_from_numpy(whole, memory, index)
         return onnxruntime.OrtValue.ortvalue_from_numpy(whole, memory, index)
 
     def _choose(self, logits: F32, running: npt.NDArray[np.bool_], seeds: npt.NDArray[Any], step: int) -> I64:

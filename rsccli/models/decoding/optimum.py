@@ -193,21 +193,21 @@ class OptimumDecoder:
             output_scores=self._num_beams > 1,
             output_logits=True,
         )
-        guard = [LoopGuard(min(self._ends), self._loops)] if self._loops.longest else []
+        guard = LoopGuard(min(self._ends), self._loops, beams=self._num_beams) if self._loops.longest else None
         try:
             with torch.inference_mode():
                 result = self._model.generate(
                     inputs_embeds=self._tensor(prompt.embeds),
                     attention_mask=self._tensor(prompt.mask),
                     generation_config=settings,
-                    logits_processor=LogitsProcessorList(guard),
+                    logits_processor=LogitsProcessorList([guard] if guard else []),
                     **self._further(prompt),
                 )
         except onnxruntime_errors() as error:
             if is_out_of_memory(error):
                 raise OutOfMemoryError(f"the decoder has not enough memory for a batch of {prompt.rows}") from error
             raise ModelError(f"the decoder failed on a batch of {prompt.rows}: {error}") from error
-        return decoded_rows(result, result.sequences, self._ends, self._loops, self._num_beams)
+        return decoded_rows(result, result.sequences, self._ends, guard, self._num_beams)
 
     def _tensor(self, values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._model.device)

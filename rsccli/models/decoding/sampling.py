@@ -40,8 +40,10 @@ def choose(logits: F32, rows: npt.NDArray[np.bool_], seeds: npt.NDArray[Any], st
     """
     chosen: I64 = logits.argmax(axis=1).astype(np.int64)
     for row in np.flatnonzero(rows):
-        scaled = logits[row].astype(np.float64) / sampling.temperature
-        shares = np.exp(scaled - scaled.max())
+        below = logits[row].astype(np.float64) - logits[row].max()
+        # The best token has 0 whatever the temperature; near 0 the others may become minus infinity, a share of 0.
+        with np.errstate(over="ignore"):
+            shares = np.exp(below / sampling.temperature)
         shares /= shares.sum()
         order = np.argsort(-shares, kind="stable")
         above = np.cumsum(shares[order])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.errors import BundleError, ModelError, OutOfMemoryError
+from rsccli.errors import BundleError, ModelError, OutOfMemoryError, UsageProblem
 from rsccli.models.bundle import (
     DECODER,
     DECODER_INPUTS,
@@ -162,7 +162,7 @@ class LargeCaptioner:
         return self.say(self.see(pairs))
 
     def answer(self, pairs: Sequence[TilePair], questions: Sequence[str]) -> list[list[Caption]]:
-        """Answers to several questions of each pair; the pictures go through the encoder once.
+        """Answers to several questions of each pair; the pictures go through the encoder once, if it hears no question.
 
         Args:
             pairs: one batch. questions: plain text each.
@@ -170,8 +170,15 @@ class LargeCaptioner:
         Returns:
             For each question one answer for each pair.
         """
-        seen = self.see(pairs)
-        return [self.say(seen, PromptTemplate("question", text, "asked")) for text in questions]
+        if not questions:
+            return []
+        plain = [text.replace("{", "{{").replace("}", "}}") for text in questions]
+        templates = [PromptTemplate("question", text, "asked") for text in plain]
+        if self.reader.question(""):
+            # The encoder reads the question, too.
+            return [self.say(self.see(pairs, each), each) for each in templates]
+        seen = self.see(pairs, templates[0])
+        return [self.say(seen, each) for each in templates]
 
     def see(self, pairs: Sequence[TilePair], template: PromptTemplate | None = None) -> list[Seen]:
         """Run the encoder over the pictures of all pairs; equal shapes share a call."""
@@ -250,7 +257,14 @@ class LargeCaptioner:
         image, remaining = self.manifest.tokens.image, iter(pictures)
         ids: list[int] = []
         for token in plain:
-            ids += next(remaining).tokens if token == image else [token]
+            if token != image:
+                ids.append(token)
+                continue
+            picture = next(remaining, None)
+            if picture is None:
+                mark = self.tokenizer.id_to_token(image)
+                raise UsageProblem(f"the prompt holds what stands for a picture ({mark}): word it otherwise")
+            ids += picture.tokens
         return np.array(ids, np.int64)
 
     def close(self) -> None:

@@ -63,7 +63,15 @@ def chat_of(processor: Any) -> Chat:  # noqa: ANN401 - transformers is not typed
     lead = before_one[same:]
     image = before_two[same : len(before_two) - len(lead)]
     first = before_one[:same]
-    if tail != tail_two or not image or not first.endswith(image) or first + image + lead != before_two:
+    # A template that knows text alone writes the turn's parts down as they are, without the image token.
+    token = getattr(processor, "image_token", None) or ""
+    if (
+        tail != tail_two
+        or not image
+        or token not in image
+        or not first.endswith(image)
+        or first + image + lead != before_two
+    ):
         raise ModelError("the checkpoint's chat template does not put one picture after another and then the words")
     bos = processor.tokenizer.bos_token
     head = first.removesuffix(image)
@@ -72,6 +80,8 @@ def chat_of(processor: Any) -> Chat:  # noqa: ANN401 - transformers is not typed
 
 
 def _render(processor: Any, pictures: int) -> str:  # noqa: ANN401
+    from jinja2 import TemplateError
+
     has = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
     if not has:
         raise ModelError(
@@ -80,7 +90,10 @@ def _render(processor: Any, pictures: int) -> str:  # noqa: ANN401
         )
     content = [*[{"type": "image"}] * pictures, {"type": "text", "text": _WORDS}]
     messages = [{"role": "user", "content": content}]
-    return str(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    try:
+        return str(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"the checkpoint's chat template cannot be used for pictures and words: {error}") from error
 
 
 def _adds_tokens(tokenizer: Any) -> bool:  # noqa: ANN401

@@ -50,7 +50,7 @@ def find_checkpoint(model: str, revision: str | None = None) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
+    if folder.exists() or folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
         raise ModelError(f"{model} is no folder: give the folder of a checkpoint, or a hub id like owner/name")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -92,9 +92,11 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            names = sorted({str(each) for each in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise ModelError(f"{index} cannot be read ({error}): copy the checkpoint again") from error
+        if not names:
+            raise ModelError(f"{index} lists no weights: copy the checkpoint again")
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ModelError(
@@ -123,6 +125,12 @@ def _weights_in(path: Path) -> tuple[int, int]:
                 raise ModelError(damaged)
             head = json.loads(stream.read(length))
         tensors = [value for name, value in head.items() if name != "__metadata__"]
+        odd = sorted({str(value["dtype"]) for value in tensors} - set(_SIZES))
+        if odd:
+            raise ModelError(
+                f"{path} holds weights of type {', '.join(odd)}, which are not read: "
+                "use the copy of the checkpoint in bfloat16 or float32"
+            )
         end = max((value["data_offsets"][1] for value in tensors), default=0)
         if 8 + length + end != size:
             raise ModelError(
@@ -131,7 +139,7 @@ def _weights_in(path: Path) -> tuple[int, int]:
         count = sum(
             (value["data_offsets"][1] - value["data_offsets"][0]) // _SIZES[value["dtype"]] for value in tensors
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(damaged) from error
     return count, end
 
@@ -151,14 +159,20 @@ def load_whole(model_class: str, folder: Path, dtype: torch.dtype, attention: st
     kind = getattr(transformers, model_class)
     try:
         with quiet_transformers():
+            # Without ignore_mismatched_sizes the error does not say which weight it is; it is one below.
             model, report = kind.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, output_loading_info=True, attn_implementation=attention
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                attn_implementation=attention,
+                ignore_mismatched_sizes=True,
             )
     except _LOAD_ERRORS as error:
         raise ModelError(f"{folder}: transformers cannot load it as {model_class}: {_first_line(error)}") from error
     missing = sorted(name for name in report["missing_keys"] if not name.endswith(_REMADE))
     unexpected = sorted(name for name in report["unexpected_keys"] if not name.endswith(_REMADE))
-    shapes = sorted(str(each[0]) for each in report["mismatched_keys"])
+    shapes = sorted(each if isinstance(each, str) else str(each[0]) for each in report["mismatched_keys"])
     for names, what in ((missing, "are missing"), (shapes, "have another shape"), (unexpected, "have no place in it")):
         if names:
             raise ModelError(
@@ -204,8 +218,11 @@ def load_processor(folder: Path, name: str | None = None) -> Any:  # noqa: ANN40
             kind = type(kind.__name__, (kind,), {"attributes": [part for part in parts if part != "video_processor"]})
         with quiet_transformers():
             return kind.from_pretrained(folder, local_files_only=True)
-    except _LOAD_ERRORS as error:
-        raise ModelError(f"{folder}: its processor cannot be loaded: {_first_line(error)}") from error
+    except Exception as error:  # the bare class is what tokenizers raises for a file that it cannot read
+        raise ModelError(
+            f"{folder}: its processor cannot be loaded ({_first_line(error)}): copy the checkpoint's tokenizer files, "
+            "preprocessor_config.json and chat template beside its config.json"
+        ) from error
 
 
 def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401 - transformers is not typed

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rsccli.errors import BundleError, ModelError, OutputError, UsageProblem
-from rsccli.models.bundle import DECODER, EMBED, ENCODER, TOKENIZER
+from rsccli.models.bundle import DECODER, EMBED, ENCODER, TOKENIZER, check_replaced
 from rsccli.models.captioner import CaptionerOptions
+from rsccli.models.large.chat import Chat
 from rsccli.models.large.checkpoint import Checkpoint, end_tokens, find_checkpoint, read_checkpoint
 from rsccli.models.large.families import family_of
 from rsccli.models.large.family import DecoderExport, Family
@@ -104,6 +105,7 @@ def plan_export(job: ExportJob) -> Plan:
     output = job.output.absolute()
     if output.exists() and not job.overwrite:
         raise OutputError(f"{job.output} exists already: give --overwrite to replace it, or another -o")
+    check_replaced(output)
     folder = find_checkpoint(job.model, job.revision)
     checkpoint = read_checkpoint(folder)
     family = family_of(checkpoint.config, str(folder))
@@ -113,12 +115,12 @@ def plan_export(job: ExportJob) -> Plan:
         family.crops = True
     memory = int(checkpoint.parameters * BYTES[job.dtype] * MEMORY_FACTOR + MEMORY_BASE)
     disk = int(checkpoint.parameters * BYTES[job.dtype] * DISK_FACTOR * (1.3 if job.quantize else 1))
-    _check_memory(memory, folder)
+    _check_memory(memory, folder, job.dtype)
     _check_disk(disk, output)
     return Plan(job, checkpoint, family, memory, disk)
 
 
-def _check_memory(wanted: int, folder: Path) -> None:
+def _check_memory(wanted: int, folder: Path, dtype: str) -> None:
     from rsccli.models.memory import available_mb
     from rsccli.models.sessions import Device
 
@@ -126,7 +128,7 @@ def _check_memory(wanted: int, folder: Path) -> None:
     if free is not None and wanted > free * 2**20:
         raise ModelError(
             f"exporting {folder} takes about {wanted / 1e9:.1f} GB of memory and {free * 2**20 / 1e9:.1f} GB are free: "
-            "use a machine with more, or --dtype fp16 (half of it)"
+            f"use a machine with more{', or --dtype fp16 (half of it)' if dtype == 'fp32' else ''}"
         )
 
 
@@ -191,8 +193,10 @@ def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
     told(f"reading {plan.checkpoint.parameters / 1e6:.1f} M weights of {plan.checkpoint.folder} ({family.title})")
     torch.manual_seed(0)
     processor = family.processor(plan.checkpoint.folder)
+    chat = family.chat(processor)
     model = family.model(plan.checkpoint.folder, TORCH_TYPES[job.dtype])
     model.requires_grad_(False)
+    ends = end_tokens(model, processor.tokenizer)
     told("writing the encoder's graph")
     write_encoder(family.encoder(model), job.dtype, job.opset, work / ENCODER)
     gc.collect()
@@ -204,7 +208,7 @@ def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
     gc.collect()
     processor.tokenizer.backend_tokenizer.save(str(work / TOKENIZER))
     family.files(processor, work)
-    content = _content(plan, model, processor, decoder)
+    content = _content(plan, model, processor, decoder, chat, ends)
     _seal(work, content)
     if job.verify:
         from rsccli.models.large.verify import compare
@@ -227,17 +231,22 @@ def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
     _seal(work, content)
 
 
-def _content(plan: Plan, model: Any, processor: Any, decoder: DecoderExport) -> dict[str, Any]:  # noqa: ANN401
+def _content(
+    plan: Plan,
+    model: Any,  # noqa: ANN401
+    processor: Any,  # noqa: ANN401
+    decoder: DecoderExport,
+    chat: Chat,
+    ends: Sequence[int],
+) -> dict[str, Any]:
     """The manifest without its files."""
     from rsccli import __version__
 
     job, checkpoint = plan.job, plan.checkpoint
     published = {each.id: each for each in plan.family.published}
     known = published.get(job.model)
-    ends = end_tokens(model, processor.tokenizer)
     pad = processor.tokenizer.pad_token_id
     vision = plan.family.vision(model, processor)
-    chat = plan.family.chat(processor)
     return {
         "format": FORMAT,
         "family": plan.family.name,
@@ -307,8 +316,8 @@ def peak_mb() -> float:
 
 
 def options_for_comparison() -> CaptionerOptions:
-    """Greedy, on the CPU, without the guard against repetition: as ``generate()`` does."""
-    return CaptionerOptions(device="cpu", decoder="lean", repetition_guard=False)
+    """Greedy, on the CPU, without the guard against repetition: as ``generate()`` does; asked what needs no counts."""
+    return CaptionerOptions(device="cpu", decoder="lean", repetition_guard=False, prompt="naive")
 
 
 def damaged(output: Path, what: str) -> BundleError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
 from rsccli.errors import ModelError
-from rsccli.models.large.family import Family
+from rsccli.models.large.compared import compared_rows
+from rsccli.models.large.family import Family, Published
 
 GROUP = "rsccli.families"
 _registered: dict[str, type[Family]] = {}
@@ -51,6 +53,40 @@ def family_named(name: str) -> Family:
     if family is None:
         raise ModelError(f"no family {name!r} is installed: known are {', '.join(family_names())}")
     return family
+
+
+@dataclass(frozen=True)
+class ListedFamily:
+    """One line of the table of families.
+
+    Attributes:
+        name: in manifests. title: for people. package: that brought it, or None. pairing: how it gets two dates.
+        published: checkpoints that belong to it, with their licence. compared: what was compared with PyTorch, words.
+        problem: why it cannot be used, or None.
+    """
+
+    name: str
+    title: str
+    package: str | None
+    pairing: str
+    published: tuple[Published, ...]
+    compared: tuple[str, ...]
+    problem: str | None = None
+
+
+def list_families() -> list[ListedFamily]:
+    """Describe every family; one that cannot be imported is listed with the reason."""
+    packages = {point.name: point.dist.name if point.dist else None for point in entry_points(group=GROUP)}
+    listed = []
+    for name in family_names():
+        try:
+            family = family_named(name)
+        except ModelError as error:
+            listed.append(ListedFamily(name, name, packages.get(name), "", (), (), str(error)))
+            continue
+        compared = tuple(f"{row.layout}, {row.words}" for row in compared_rows() if row.family == name)
+        listed.append(ListedFamily(name, family.title, packages.get(name), family.pairing, family.published, compared))
+    return listed
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

@@ -10,6 +10,7 @@ from typing import Any
 from rsccli.models.fields import Fields
 from rsccli.models.large.chat import Chat
 from rsccli.models.manifest import Head, parse_head, parse_root
+from rsccli.models.prompts import REGIMES
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def parse_large(text: str | bytes, path: Path) -> LargeManifest:
     root.done()
     if manifest.axes not in (1, 3):
         raise root.problem("axes", f"must be 1 or 3, not {manifest.axes}")
+    if manifest.prompt not in REGIMES:
+        raise root.problem("prompt", f"must be one of {', '.join(REGIMES)}, not {manifest.prompt!r}")
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -126,15 +127,22 @@ def _quantize_graph(source: Path, target: Path, head: bool) -> None:
         path.unlink()
     outside = source.with_name(f"{source.name}.data").exists()
     left_out = [] if head else [_last_product(onnx.load(str(source), load_external_data=False))]
-    quantize_dynamic(
-        str(source),
-        str(target),
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=left_out,
-        use_external_data_format=outside,
-    )
+    root = logging.getLogger()
+    level = root.level
+    # It advises on its own preprocessing, which is for other kinds of graphs.
+    root.setLevel(logging.ERROR)
+    try:
+        quantize_dynamic(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=left_out,
+            use_external_data_format=outside,
+        )
+    finally:
+        root.setLevel(level)
 
 
 def _last_product(model: Any) -> str:  # noqa: ANN401 - onnx is not typed

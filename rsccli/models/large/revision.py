@@ -8,19 +8,22 @@ from pathlib import Path
 
 from rsccli.models.large.checkpoint import Checkpoint
 
+#: Files of a checkpoint that decide what it says.
+KINDS = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
+
 
 def revision_of(checkpoint: Checkpoint) -> str:
-    """What tells a checkpoint from another: sha256 of its configuration and of its weight files.
+    """What tells a checkpoint from another: sha256 of its weights, configuration, tokenizer and templates.
 
     A folder of the hub's cache is named after the commit, which is then the revision.
     """
     name = checkpoint.folder.name
     if len(name) == 40 and all(each in "0123456789abcdef" for each in name):
         return name
-    digest = hashlib.sha256((checkpoint.folder / "config.json").read_bytes())
-    for path in sorted(checkpoint.folder.glob("*.safetensors")):
+    digest = hashlib.sha256()
+    for path in sorted(each for kind in KINDS for each in checkpoint.folder.glob(kind)):
         stat = path.stat()
-        digest.update(_digest(path, stat.st_size, stat.st_mtime_ns))
+        digest.update(path.name.encode() + b"\0" + _digest(path, stat.st_size, stat.st_mtime_ns))
     return digest.hexdigest()
 
 

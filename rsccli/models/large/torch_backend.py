@@ -100,7 +100,6 @@ class TorchCaptioner:
         from transformers import LogitsProcessorList
 
         from rsccli.models.decoding.generated import LoopGuard, decoded_rows
-        from rsccli.models.decoding.tokens import NO_LOOP_RULE
         from rsccli.models.large.captioner import LOOPS
 
         if self._model is None:
@@ -109,8 +108,7 @@ class TorchCaptioner:
         asked = [question_of(self._template, pair, self._chat, self._mosaic) for pair in pairs]
         inputs = self._inputs(pairs, asked)
         skip = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
-        loops = LOOPS if options.repetition_guard else NO_LOOP_RULE
-        guard = [LoopGuard(min(self._ends), loops, skip)] if options.repetition_guard else []
+        guard = LoopGuard(min(self._ends), LOOPS, skip, options.num_beams) if options.repetition_guard else None
         sampling: dict[str, Any] = {"do_sample": False}
         if options.temperature > 0:
             torch.manual_seed(options.seed)
@@ -122,7 +120,7 @@ class TorchCaptioner:
                     **sampling,
                     num_beams=options.num_beams,
                     max_new_tokens=options.max_new_tokens or MAX_NEW_TOKENS,
-                    logits_processor=LogitsProcessorList(guard),
+                    logits_processor=LogitsProcessorList([guard] if guard else []),
                     return_dict_in_generate=True,
                     output_logits=True,
                     output_scores=options.num_beams > 1,
@@ -134,7 +132,7 @@ class TorchCaptioner:
         sequences = (
             result.sequences[:, skip:] if self._family is None else self._family.generated(result.sequences, inputs)
         )
-        rows = decoded_rows(result, sequences, self._ends, loops, options.num_beams)
+        rows = decoded_rows(result, sequences, self._ends, guard, options.num_beams)
         return [self._caption(words, question) for words, question in zip(rows, asked, strict=True)]
 
     def close(self) -> None:

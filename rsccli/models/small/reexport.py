@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from rsccli.errors import BundleError
-from rsccli.models.bundle import open_bundle
+from rsccli.models.bundle import check_replaced, open_bundle
 from rsccli.models.small.captioner import BUNDLED
 from rsccli.models.small.export import WEIGHTS, Calibration, Checkpoint, export_bundle
 from rsccli.models.small.network import SmallCaptioner, SmallConfig
@@ -55,5 +55,7 @@ def reexport(output: Path, *, overwrite: bool = False, folder: Path = BUNDLED) -
     Raises:
         BundleError: no checkpoint, or the graphs do not say what PyTorch says. OutputError: see `export_bundle`.
     """
+    if overwrite:
+        check_replaced(output.absolute())
     limits = open_bundle(folder, "size").manifest.limits
     return export_bundle(checkpoint_of(folder), output, limits=limits, overwrite=overwrite)
