@@ -257,7 +257,7 @@ def make_qwen2_vl(folder: Path, real: bool = False) -> Path:
         QWEN2_TEMPLATE,
         files={"preprocessor_config": _qwen2_pixels(patch, "Qwen2VLProcessor", real)},
         generation=_qwen_generation(tokenizer, repetition_penalty=1.0, temperature=0.01, top_p=0.001, top_k=1),
-        seed=35,
+        seed=22,
     )
 
 
@@ -330,7 +330,7 @@ def make_qwen2_5_vl(folder: Path, real: bool = False) -> Path:
         QWEN2_TEMPLATE,
         files={"preprocessor_config": _qwen2_pixels(patch, "Qwen2_5_VLProcessor", real)},
         generation=_qwen_generation(tokenizer, repetition_penalty=1.05, temperature=1e-06),
-        seed=13,
+        seed=10,
     )
 
 
@@ -408,7 +408,7 @@ def make_qwen3_vl(folder: Path, real: bool = False) -> Path:
             },
         },
         generation=_qwen_generation(tokenizer, top_p=0.8, top_k=20, temperature=0.7, repetition_penalty=1.0),
-        seed=29,
+        seed=25,
     )
 
 
@@ -518,7 +518,7 @@ def make_llava_interleave(folder: Path, real: bool = False) -> Path:
             },
         },
         generation=_plain_generation(tokenizer),
-        seed=21,
+        seed=20,
     )
 
 
@@ -568,7 +568,7 @@ def make_llava_onevision(folder: Path, real: bool = False) -> Path:
             },
         },
         generation=_plain_generation(tokenizer),
-        seed=18,
+        seed=27,
     )
 
 
@@ -638,7 +638,7 @@ def make_internvl3(folder: Path, real: bool = False) -> Path:
             "processor_config": {"image_seq_length": tokens, "processor_class": "InternVLProcessor"},
         },
         generation=_plain_generation(tokenizer),
-        seed=18,
+        seed=2,
     )
 
 

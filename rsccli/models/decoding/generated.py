@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor
 
-from rsccli.models.decoding.tokens import Decoded, LoopRule, Stopped, loop_tokens, without_loop
+from rsccli.models.decoding.tokens import Decoded, LoopRule, Prompt, Stopped, loop_tokens, tokens_so_far, without_loop
 
 
 class LoopGuard(LogitsProcessor):  # type: ignore[misc]  # transformers carries no types
@@ -44,6 +44,25 @@ class LoopGuard(LogitsProcessor):  # type: ignore[misc]  # transformers carries 
     def kept(self, tokens: Sequence[int]) -> tuple[int, ...]:
         """What remains of tokens that the rule ended."""
         return without_loop(tokens, self._rule)
+
+
+class PromptPenalty(LogitsProcessor):  # type: ignore[misc]
+    """Makes tokens of the prompt and of the caption less likely, where ``generate()`` knows embeddings alone.
+
+    Args:
+        prompt: with ids. penalty: above 1. beams: of the call.
+    """
+
+    def __init__(self, prompt: Prompt, penalty: float, beams: int = 1) -> None:
+        self._prompt, self._penalty, self._beams = prompt, penalty, beams
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """As `rsccli.models.decoding.tokens.penalised`."""
+        seen = torch.from_numpy(tokens_so_far(self._prompt, scores.shape[1])).to(scores.device)
+        seen = seen.repeat_interleave(self._beams, dim=0)
+        if input_ids.shape[1]:
+            seen.scatter_(1, input_ids, True)
+        return torch.where(seen, torch.where(scores < 0, scores * self._penalty, scores / self._penalty), scores)
 
 
 def decoded_rows(

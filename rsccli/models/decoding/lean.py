@@ -22,6 +22,8 @@ from rsccli.models.decoding.tokens import (
     Stopped,
     loop_tokens,
     next_positions,
+    penalised,
+    tokens_so_far,
     without_loop,
 )
 from rsccli.models.manifest import DecoderSpec
@@ -45,6 +47,7 @@ class LeanDecoder:
         spec: shape of the decoder's past. ends: tokens that end a caption. pad: token of finished rows.
         device: where the sessions run.
         sampling: how tokens are chosen. loops: when repetition ends a caption.
+        penalty: on tokens of the prompt and of the caption so far, as `penalised` has it; 1: none.
     """
 
     def __init__(
@@ -58,13 +61,14 @@ class LeanDecoder:
         device: Device,
         sampling: Sampling = GREEDY,
         loops: LoopRule = LOOP_RULE,
+        penalty: float = 1.0,
     ) -> None:
         self._embed = embed
         self._decoder = decoder
         self._spec = spec
         self._ends, self._pad = ends, pad
         self._end = min(ends)
-        self._sampling, self._loops = sampling, loops
+        self._sampling, self._loops, self._penalty = sampling, loops, penalty
         self._device = device
         self._past_names, self._present_names = past_names(spec.layers)
         self._buffers = KeyValueBuffers(spec, spec.dtype, device.memory, device.index)
@@ -135,9 +139,13 @@ class LeanDecoder:
             embeds, positions = embeds[:, prompt.shared :], positions[..., prompt.shared :]
             per_token = {name: values[:, prompt.shared :] for name, values in per_token.items()}
         following_positions = next_positions(prompt.token_positions())
+        seen = tokens_so_far(prompt, self._spec.vocab) if self._penalty != 1 else None
         for step in range(max_new_tokens):
             logits, past = self._step(embeds, attention, positions, per_token, context, past)
-            chosen = self._choose(logits, running, seeds, step)
+            scores = logits if seen is None else penalised(logits, seen, self._penalty)
+            chosen = self._choose(scores, running, seeds, step)
+            if seen is not None:
+                seen[np.arange(rows), chosen] = True
             for row in np.flatnonzero(running):
                 if chosen[row] in loop_tokens(generated[row], self._loops):
                     chosen[row], stopped[row] = self._end, "loop"

@@ -15,7 +15,7 @@ from optimum.onnxruntime import ORTModelForCausalLM
 from transformers import GenerationConfig, LlamaConfig, LogitsProcessorList
 
 from rsccli.errors import ModelError, OutOfMemoryError
-from rsccli.models.decoding.generated import LoopGuard, decoded_rows
+from rsccli.models.decoding.generated import LoopGuard, PromptPenalty, decoded_rows
 from rsccli.models.decoding.tokens import I64, LOOP_RULE, Decoded, LoopRule, Prompt, next_positions
 from rsccli.models.manifest import DecoderSpec
 from rsccli.models.memory import is_out_of_memory
@@ -146,6 +146,7 @@ class OptimumDecoder:
         embed: session of ``embed.onnx``. decoder: session of ``decoder.onnx``.
         spec: shape of the decoder's past. ends: tokens that end a caption. pad: token of finished rows.
         num_beams: at least 1. loops: when repetition ends a caption.
+        penalty: see `rsccli.models.decoding.lean.LeanDecoder`.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class OptimumDecoder:
         pad: int,
         num_beams: int = 1,
         loops: LoopRule = LOOP_RULE,
+        penalty: float = 1.0,
     ) -> None:
         config = LlamaConfig(
             vocab_size=spec.vocab,
@@ -171,7 +173,7 @@ class OptimumDecoder:
         )
         self._model = EmbedsModel(embed, decoder, config, TORCH_TYPES[spec.dtype])
         self._ends, self._pad, self._loops = ends, pad, loops
-        self._num_beams = num_beams
+        self._num_beams, self._penalty = num_beams, penalty
 
     def embed(self, input_ids: I64) -> F32:
         """Embeddings (N, L, D) of token ids (N, L)."""
@@ -200,7 +202,12 @@ class OptimumDecoder:
                     inputs_embeds=self._tensor(prompt.embeds),
                     attention_mask=self._tensor(prompt.mask),
                     generation_config=settings,
-                    logits_processor=LogitsProcessorList([guard] if guard else []),
+                    logits_processor=LogitsProcessorList(
+                        [
+                            *([PromptPenalty(prompt, self._penalty, self._num_beams)] if self._penalty != 1 else []),
+                            *([guard] if guard else []),
+                        ]
+                    ),
                     **self._further(prompt),
                 )
         except onnxruntime_errors() as error:

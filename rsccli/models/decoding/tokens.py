@@ -112,6 +112,7 @@ class Prompt:
         shared: how many leading tokens are the same in all rows, whose keys and values are computed once.
         shared_key: stands for these tokens: prompts with equal keys share across batches, too.
         seeds: (N,) for sampling, or None for the row's number.
+        ids: token ids of each row, for a penalty on repeating them, or None.
     """
 
     embeds: F32
@@ -122,6 +123,7 @@ class Prompt:
     shared: int = 0
     shared_key: object = None
     seeds: I64 | None = None
+    ids: tuple[I64, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -135,6 +137,20 @@ class Prompt:
         # Padding has position 0 like the first real token; the mask keeps it from being seen.
         counted: I64 = np.maximum(np.cumsum(self.mask, axis=1) - 1, 0)
         return counted
+
+
+def tokens_so_far(prompt: Prompt, vocab: int) -> npt.NDArray[np.bool_]:
+    """Which tokens stand in each row's prompt, (N, V)."""
+    seen = np.zeros((prompt.rows, vocab), bool)
+    for row, ids in enumerate(prompt.ids or ()):
+        seen[row, ids[ids < vocab]] = True
+    return seen
+
+
+def penalised(logits: F32, seen: npt.NDArray[np.bool_], penalty: float) -> F32:
+    """Logits (N, V) with those of tokens that were seen made smaller (Keskar et al. 2019, as transformers does it)."""
+    scores: F32 = np.where(seen, np.where(logits < 0, logits * penalty, logits / penalty), logits)
+    return scores
 
 
 def next_positions(positions: I64) -> I64:

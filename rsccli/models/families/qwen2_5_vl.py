@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsccli.models.families.qwen2_vl import Qwen2VL
 from rsccli.models.large.family import EncoderExport, GraphInput, Published
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 class Qwen25VL(Qwen2VL):
@@ -35,14 +34,6 @@ class Qwen25VL(Qwen2VL):
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""
         return config.get("model_type") == "qwen2_5_vl"
-
-    def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
-        """See `Family.model`."""
-        model = super().model(folder, dtype)
-        # The published settings are for sampling: their penalty on words of the prompt and of the caption would bend
-        # greedy search and beams, too, and no decoder here has one.
-        model.generation_config.repetition_penalty = 1.0
-        return model
 
     def encoder(self, model: Any) -> EncoderExport:  # noqa: ANN401
         """See `Family.encoder`."""

@@ -249,6 +249,7 @@ class LargeCaptioner:
             shared,
             tuple(ids[0][:shared].tolist()),
             np.array([tile_seed(each.pair.tile) for each in seen], np.int64),
+            ids,
         )
 
     def ids(self, question: Question, pictures: Sequence[Picture]) -> npt.NDArray[np.int64]:
@@ -329,6 +330,7 @@ def _decoder(
     device: Device,
 ) -> Decoder | None:
     tokens: dict[str, Any] = {"ends": frozenset(manifest.tokens.ends), "pad": manifest.tokens.pad}
+    tokens["penalty"] = manifest.tokens.repetition_penalty
     tokens["loops"] = LOOPS if options.repetition_guard else NO_LOOP_RULE
     if options.uses_optimum:
         from rsccli.models.decoding.optimum import OptimumDecoder

@@ -259,6 +259,7 @@ def _content(
             "pad": ends[0] if pad is None else pad,
             "image": vision["image_token"],
             "max_new_tokens": job.max_new_tokens,
+            "repetition_penalty": float(model.generation_config.repetition_penalty or 1.0),
         },
         "decoder": {
             **{name: getattr(decoder, name) for name in ("layers", "heads", "head_dim", "width", "vocab")},

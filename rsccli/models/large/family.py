@@ -276,12 +276,18 @@ class Family(ABC):
         return sequences[:, inputs["input_ids"].shape[1] :]
 
 
-def collate(rows: Sequence[Row], shared: int = 0, shared_key: object = None, seeds: I64 | None = None) -> Prompt:
+def collate(
+    rows: Sequence[Row],
+    shared: int = 0,
+    shared_key: object = None,
+    seeds: I64 | None = None,
+    ids: Sequence[I64] | None = None,
+) -> Prompt:
     """Rows of different length as one prompt, padded behind what they share.
 
     Args:
         rows: at least one. shared: leading tokens that are equal in all rows. shared_key: see `Prompt`.
-        seeds: one for each row.
+        seeds: one for each row. ids: token ids of each row.
     """
     length = max(len(row.embeds) for row in rows)
 
@@ -308,4 +314,5 @@ def collate(rows: Sequence[Row], shared: int = 0, shared_key: object = None, see
         shared=shared,
         shared_key=shared_key,
         seeds=seeds,
+        ids=None if ids is None else tuple(ids),
     )

@@ -20,12 +20,14 @@ class LargeTokens:
     Attributes:
         ends: any of them ends a caption. pad: of finished rows. image: stands for one image token in a prompt.
         max_new_tokens: longest caption by default.
+        repetition_penalty: of the checkpoint's own settings; 1: none.
     """
 
     ends: tuple[int, ...]
     pad: int
     image: int
     max_new_tokens: int
+    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def _tokens(fields: Fields, vocab: int) -> LargeTokens:
         pad=fields.integer("pad", low=0),
         image=fields.integer("image", low=0),
         max_new_tokens=fields.integer("max_new_tokens", low=1),
+        repetition_penalty=fields.number("repetition_penalty", low=0.01) if fields.has("repetition_penalty") else 1.0,
     )
     fields.done()
     if not spec.ends:
