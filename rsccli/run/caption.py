@@ -271,10 +271,8 @@ def _facts(pair: PreparedPair, crew: Crew, spec: RunSpec) -> RunFacts:
     limits = list(info.limits)
     if crew.labels is not None:
         warnings += crew.labels.warnings
-    # The naive prompt tells no counts.
-    if crew.labels is not None and info.prompt != "naive":
         limits.append(f"Its prompt ({info.prompt}) tells it counts from {crew.labels.source}: it repeats them.")
-    if crew.screen is not None and crew.asked.from_mask and info.prompt != "naive":
+    if crew.screen is not None and crew.asked.from_mask:
         limits.append(f"Its prompt ({info.prompt}) tells it counts from the mask of {crew.screen.name}.")
     if crew.screen is not None and crew.asked.skip_unchanged:
         limits.append(

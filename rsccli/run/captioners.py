@@ -105,6 +105,8 @@ def describe_crew(model: str, options: CaptionerOptions, asked: AskingOptions, p
         raise UsageProblem(
             f"the {info.prompt} prompt needs counts: give --labels FILE or --counts-from mask, or --prompt naive"
         )
+    if info.prompt == "naive" and (asked.labels or asked.from_mask):
+        raise UsageProblem("the naive prompt tells no counts: give --prompt textual or visual, or a file with {counts}")
     screen = None
     if asked.from_mask or asked.skip_unchanged:
         screen = describe_captioner(asked.screen, _screen_options(options))

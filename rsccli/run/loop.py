@@ -34,6 +34,13 @@ class FinishedBatch:
     records: tuple[TileRecord, ...]
 
 
+@dataclass
+class Room:
+    """How many tiles at once proved to fit, once a batch did not."""
+
+    at_most: int | None = None
+
+
 def caption_tiles(
     pair: PreparedPair,
     captioner: Captioner,
@@ -58,7 +65,7 @@ def caption_tiles(
     Raises:
         InputChangedError: an input was replaced while it was being read.
     """
-    watch = Watch((pair.pre.path, pair.post.path))
+    watch, room = Watch((pair.pre.path, pair.post.path)), Room()
     blocks = (block for block in pair.plan.blocks() if block.index >= done[0])
     for block, reads in read_blocks(pair, blocks, jobs):
         # After reading and before committing: what was read is known to come from the file that was opened.
@@ -67,7 +74,7 @@ def caption_tiles(
         for number, (given, pairs) in enumerate(batches):
             if (block.index, number) <= done:
                 continue
-            records = given + _caption(captioner, pairs, pair.grid)
+            records = given + _caption(captioner, pairs, pair.grid, room)
             records.sort(key=lambda r: (r.row, r.col))
             yield FinishedBatch(block.index, number, tuple(records))
         watch.check()
@@ -98,18 +105,24 @@ def _batches(
     return [(given if i == 0 else [], chunk) for i, chunk in enumerate(chunks)]
 
 
-def _caption(captioner: Captioner, reads: list[TileRead], grid: Grid) -> list[TileRecord]:
+def _caption(captioner: Captioner, reads: list[TileRead], grid: Grid, room: Room) -> list[TileRecord]:
     """Caption one batch; where the model fails on it, tile by tile, so that one bad tile costs only itself."""
     if not reads:
         return []
     pairs = [read.pair for read in reads]
-    captions = _captions(captioner, pairs)
+    captions = _captions(captioner, pairs, room)
     areas = window_areas_m2(grid, [pair.tile.px_window for pair in pairs])
     return [_record(read, caption, float(area)) for read, caption, area in zip(reads, captions, areas, strict=True)]
 
 
-def _captions(captioner: Captioner, pairs: Sequence[TilePair]) -> list[Caption | ModelError]:
-    """Captions of a batch; halves of it where it does not fit into memory, single tiles where the model fails."""
+def _captions(captioner: Captioner, pairs: Sequence[TilePair], room: Room) -> list[Caption | ModelError]:
+    """Captions of a batch; halves of it where it does not fit into memory, single tiles where the model fails.
+
+    Later batches are not tried larger than what fitted.
+    """
+    if room.at_most is not None and len(pairs) > room.at_most:
+        parts = [pairs[i : i + room.at_most] for i in range(0, len(pairs), room.at_most)]
+        return [caption for part in parts for caption in _captions(captioner, part, room)]
     try:
         return list(captioner.caption(pairs))
     except (ModelError, MemoryError) as error:
@@ -117,12 +130,14 @@ def _captions(captioner: Captioner, pairs: Sequence[TilePair]) -> list[Caption |
         problem = str(error) or "not enough memory"
     # Out of the handler, where the error and with it the arrays of the failed batch are gone.
     if len(pairs) == 1:
+        # It is this tile that is too much, not the number: others go on as before.
+        room.at_most = None
         return [ModelError(problem)]
     if not too_large:
-        return [caption for pair in pairs for caption in _captions(captioner, [pair])]
-    half = len(pairs) // 2
-    logger.warning("%s: going on with %d and %d tiles at once", problem, half, len(pairs) - half)
-    return _captions(captioner, pairs[:half]) + _captions(captioner, pairs[half:])
+        return [caption for pair in pairs for caption in _captions(captioner, [pair], room)]
+    room.at_most = -(-len(pairs) // 2)
+    logger.warning("%s: going on with %d tiles at once", problem, room.at_most)
+    return _captions(captioner, pairs, room)
 
 
 def _record(read: TileRead, caption: Caption | ModelError, area_m2: float) -> TileRecord:

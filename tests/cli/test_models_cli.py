@@ -46,11 +46,16 @@ def test_the_table_names_the_built_in_captioners() -> None:
 @needs_bundled
 def test_the_table_as_json() -> None:
     done = rsccli("models", "--json")
-    listed = {each["name"]: each for each in json.loads(done.stdout)}
+    document = json.loads(done.stdout)
+    listed = {each["name"]: each for each in document["captioners"]}
     small = listed["rsccli-small"]
     assert small["problem"] is None and small["package"] == "rsccli"
     assert small["info"]["family"] == "rsccli-small" and small["info"]["provider"] is None
-    assert json.loads(rsccli("models", RSCCLI_JSON="1").stdout) == json.loads(done.stdout)
+    assert json.loads(rsccli("models", RSCCLI_JSON="1").stdout) == document
+    families = {each["name"]: each for each in document["families"]}
+    assert {"qwen2.5-vl", "llava", "internvl", "pixtral", "blip-2", "idefics"} <= set(families)
+    assert all(each["problem"] is None and each["published"] and each["pairing"] for each in families.values())
+    assert "BiliSakura/RSCCM" in {each["id"] for each in families["qwen2.5-vl"]["published"]}
 
 
 @needs_bundled

@@ -51,7 +51,7 @@ CASES = (
     Case("llava-onevision", "LLaVA-OneVision with crops", make_llava_onevision, {"crops": True}),
     Case("internvl", "InternVL3", make_internvl3),
     Case("pixtral", "Pixtral", make_pixtral),
-    Case("phi4-multimodal", "Phi-4-multimodal", make_phi4_multimodal),
+    Case("phi-4-multimodal", "Phi-4-multimodal", make_phi4_multimodal),
     Case("blip-2", "BLIP-2 (OPT)", make_blip2),
     Case("instructblip", "InstructBLIP (Vicuna)", make_instructblip),
     Case("idefics", "Idefics", make_idefics),

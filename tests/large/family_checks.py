@@ -6,6 +6,7 @@ A test of a family makes its checkpoint (see ``checkpoints_a.py`` and ``checkpoi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from rsccli.models.large.parity import reference_captions
 from rsccli.models.large.pictures import pair_pictures
 from rsccli.models.large.question import question_of
 from rsccli.models.large.sample import sample_pairs
+from rsccli.run.caption import CaptionJob, prepare_job, run_caption
 from rsccli.types import TilePair
 
 STEPS = 16
@@ -96,3 +98,29 @@ def check_parity(exported: Exported, beams: int = 1) -> Compared:
         return Compared(captions, tokens)
     finally:
         captioner.close()
+
+
+def check_example(exported: Exported, folder: Path) -> None:
+    """``rsccli caption`` on the example pair through the bundle: every tile is a feature in its place, with words."""
+    root = Path(__file__).resolve().parents[2] / "examples"
+    output = folder / "out.geojson"
+    job = CaptionJob(
+        pre=str(root / "prairie_2012-07-31.tif"),
+        post=str(root / "prairie_2014-07-20.tif"),
+        output=output,
+        model=str(exported.bundle),
+        captioner=CaptionerOptions(device="cpu", max_new_tokens=STEPS, threads=1),
+        jobs=1,
+        report=False,
+    )
+    summary = run_caption(prepare_job(job))
+    features = json.loads(output.read_text(encoding="utf-8"))["features"]
+    assert summary.tiles == len(features) == 12
+    for feature in features:
+        given = feature["properties"]
+        assert given["status"] in ("changed", "unchanged", "unsure")
+        assert given["caption"] or given["status"] == "unsure"
+        assert given["logprob"] <= 0
+        west, south, east, north = feature["bbox"]
+        assert -99.2 < west < east < -99.1 and 47 < south < north < 48
+    assert len({feature["properties"]["caption"] for feature in features}) > 1

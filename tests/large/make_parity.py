@@ -1,6 +1,6 @@
 """Export a checkpoint of every layout, compare it with PyTorch, and write down what was compared.
 
-``python tests/large/make_parity.py`` does all small ones; ``--real`` those of published width with two layers (hours and
+``python tests/large/make_parity.py`` does all small ones; ``--real`` those of published width with two layers (an hour,
 20 GB of disk), ``--only NAME`` one family. Rows of other runs are kept.
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints_b import make_blip2
-from family_checks import STEPS, Exported, check_parity, export_small, reference
+from family_checks import STEPS, Exported, check_example, check_parity, export_small, reference
 from PIL import Image
 
 from rsccli.models.families.blip2 import Blip2
@@ -23,6 +23,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_one_picture_is_asked_as_the_processor_asks(exported: Exported) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints_b import make_idefics
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_prompts_read_as_the_processor_writes_them(exported: Exported) -> None:

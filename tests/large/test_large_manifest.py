@@ -24,7 +24,13 @@ GOOD: dict[str, Any] = {
     "version": "0.1.0",
     "source": {"id": "Qwen/Qwen2-VL-2B-Instruct", "revision": "0" * 40},
     "axes": 3,
-    "tokens": {"ends": [151645, 151643], "pad": 151643, "image": 151655, "max_new_tokens": 256},
+    "tokens": {
+        "ends": [151645, 151643],
+        "pad": 151643,
+        "image": 151655,
+        "max_new_tokens": 256,
+        "repetition_penalty": 1.05,
+    },
     "decoder": {"layers": 28, "heads": 2, "head_dim": 128, "width": 1536, "vocab": 151936, "dtype": "fp16"},
     "chat": {"head": "<u>", "image": "<p>", "tail": "<a>", "bare": True, "lead": "\n", "edge": "|"},
     "prompt": "naive",
@@ -42,7 +48,7 @@ REQUIRED = (
     "tokens/max_new_tokens decoder decoder/layers decoder/heads decoder/head_dim decoder/width decoder/vocab chat "
     "chat/head chat/image chat/tail chat/bare prompt vision dtype opset licence training_data parity limits files"
 ).split()
-OPTIONAL = ("chat/lead", "chat/edge", "decoder/dtype")
+OPTIONAL = ("chat/lead", "chat/edge", "decoder/dtype", "tokens/repetition_penalty")
 
 
 def parse(document: object) -> LargeManifest:
@@ -69,7 +75,7 @@ def test_every_field_arrives() -> None:
     manifest = parse(GOOD)
     assert (manifest.family, manifest.name, manifest.version) == ("qwen2-vl", "qwen2b", "0.1.0")
     assert asdict(manifest.source) == GOOD["source"] and manifest.axes == 3
-    assert manifest.tokens == LargeTokens((151645, 151643), 151643, 151655, 256)
+    assert manifest.tokens == LargeTokens((151645, 151643), 151643, 151655, 256, 1.05)
     assert asdict(manifest.decoder) == GOOD["decoder"]
     assert manifest.chat == Chat("<u>", "<p>", "<a>", True, "\n", "|")
     assert (manifest.prompt, manifest.vision, manifest.parity) == ("naive", GOOD["vision"], GOOD["parity"])
@@ -120,6 +126,9 @@ def test_parts_that_are_free_in_form() -> None:
         ("tokens/pad", None),
         ("tokens/image", 1.0),
         ("tokens/max_new_tokens", 0),
+        ("tokens/repetition_penalty", 0),
+        ("tokens/repetition_penalty", "1"),
+        ("tokens/repetition_penalty", float("nan")),
         ("decoder/layers", 0),
         ("decoder/dtype", "fp8"),
         ("chat", "<u>"),
@@ -155,6 +164,7 @@ def test_optional_fields() -> None:
         del part[last]
     bare = parse(document)
     assert (bare.chat.lead, bare.chat.edge, bare.decoder.dtype) == ("", "", "fp32")
+    assert bare.tokens.repetition_penalty == 1.0
     for field in OPTIONAL:
         part, last = part_of(document, field)
         part[last] = None

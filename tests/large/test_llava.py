@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints_a import make_llava, make_llava_interleave
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 from transformers import LlavaForConditionalGeneration
 
 from rsccli.models.families.llava import Llava
@@ -26,6 +26,10 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_beams_of_one_prompt_see_its_images_in_order(exported: Exported) -> None:

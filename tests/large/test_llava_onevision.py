@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints_a import make_llava_onevision
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 
 from rsccli.models.families.llava_onevision import LlavaOneVision, OneVisionReader
 from rsccli.models.families.onevision_vision import OneVision
@@ -41,6 +41,11 @@ def test_the_bundle_says_what_generate_says(plain: Exported, beams: int) -> None
 @pytest.mark.parametrize("beams", [1, 4])
 def test_with_crops_too(cropped: Exported, beams: int) -> None:
     check_parity(cropped, beams)
+
+
+@pytest.mark.parametrize("layout", ["plain", "cropped"])
+def test_the_example_pair_is_captioned(layout: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    check_example(request.getfixturevalue(layout), tmp_path)
 
 
 def test_how_many_tokens_an_image_has(plain: Exported, cropped: Exported) -> None:

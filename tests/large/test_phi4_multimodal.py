@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoints_b import make_phi4_multimodal
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 
 from rsccli.errors import ModelError
 from rsccli.models.families.phi4_multimodal import LORA, Phi4Multimodal
@@ -24,6 +24,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_long_prompts_turn_by_other_angles(tmp_path: Path) -> None:

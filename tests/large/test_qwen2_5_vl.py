@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints_a import make_qwen2_5_vl
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 
 from rsccli.models.families.qwen2_vl import QwenReader
 
@@ -21,6 +21,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_windows_are_those_of_transformers(exported: Exported) -> None:

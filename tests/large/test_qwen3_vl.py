@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints_a import make_qwen3_vl, random_weights
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
 
 from rsccli.models.families.qwen2_vl import patch_positions
@@ -30,6 +30,10 @@ def with_experts(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_learned_positions_are_those_of_transformers(exported: Exported) -> None:

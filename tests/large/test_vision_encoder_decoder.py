@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints_b import make_vision_encoder_decoder
-from family_checks import Exported, check_parity, export_small
+from family_checks import Exported, check_example, check_parity, export_small
 
 from rsccli.models.families.vision_encoder_decoder import VisionEncoderDecoder
 from rsccli.models.large.sample import sample_pairs
@@ -22,6 +22,10 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> None:
     check_parity(exported, beams)
+
+
+def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
+    check_example(exported, tmp_path)
 
 
 def test_what_is_asked_changes_nothing(exported: Exported) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from rsccli.models.decoding.tokens import (
     Sampling,
     loop_tokens,
     next_positions,
+    penalised,
     without_loop,
 )
 from rsccli.models.large.captioner import LOOPS
@@ -46,19 +48,29 @@ def open_graphs(bundle: Bundle) -> tuple[onnxruntime.InferenceSession, onnxrunti
 
 
 def lean_of(
-    folder: Path, ends: frozenset[int] = ENDS, loops: LoopRule = LOOP_RULE, sampling: Sampling = GREEDY
+    folder: Path,
+    ends: frozenset[int] = ENDS,
+    loops: LoopRule = LOOP_RULE,
+    sampling: Sampling = GREEDY,
+    penalty: float = 1.0,
 ) -> LeanDecoder:
     bundle = open_bundle(folder)
     graphs, spec, device = open_graphs(bundle), bundle.manifest.decoder, Device("cpu")
-    return LeanDecoder(*graphs, spec, ends=ends, pad=0, device=device, loops=loops, sampling=sampling)
+    return LeanDecoder(*graphs, spec, ends=ends, pad=0, device=device, loops=loops, sampling=sampling, penalty=penalty)
 
 
-def optimum_of(folder: Path, beams: int = 1, ends: frozenset[int] = ENDS, loops: LoopRule = LOOP_RULE) -> Decoder:
+def optimum_of(
+    folder: Path,
+    beams: int = 1,
+    ends: frozenset[int] = ENDS,
+    loops: LoopRule = LOOP_RULE,
+    penalty: float = 1.0,
+) -> Decoder:
     from rsccli.models.decoding.optimum import OptimumDecoder
 
     bundle = open_bundle(folder)
     graphs, spec = open_graphs(bundle), bundle.manifest.decoder
-    return OptimumDecoder(*graphs, spec, ends=ends, pad=0, num_beams=beams, loops=loops)
+    return OptimumDecoder(*graphs, spec, ends=ends, pad=0, num_beams=beams, loops=loops, penalty=penalty)
 
 
 def either(name: str, folder: Path, **options: object) -> Decoder:
@@ -483,6 +495,29 @@ def test_a_batch_that_does_not_fit_is_told_and_the_next_one_runs(random_bundle: 
         assert decoder.decode(prompt, STEPS) == before == fresh.decode(prompt, STEPS)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc how much address space is used")
+def test_what_was_taken_is_given_back_where_a_batch_does_not_fit(random_bundle: Path) -> None:
+    """Else the memory of a large batch would be missing for its halves, whatever it was that did not fit."""
+
+    resource = pytest.importorskip("resource")
+
+    def taken() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+    decoder = lean_of(random_bundle)
+    prompt = Prompt(*prefixes(1))
+    before = taken()
+    # Nothing is written to most of it, so it costs addresses and no memory.
+    decoder.decode(prompt, 2**20)
+    assert taken() - before > 2**30
+    # So many rows that their logits do not fit, which comes before anything else is tried.
+    many = np.broadcast_to(prompt.embeds, (2**40, *prompt.embeds.shape[1:]))
+    with pytest.raises(OutOfMemoryError):
+        decoder.decode(Prompt(many, np.broadcast_to(prompt.mask, many.shape[:2])), STEPS)
+    assert taken() - before < 2**28
+    assert decoder.decode(prompt, STEPS) == lean_of(random_bundle).decode(prompt, STEPS)
+
+
 def test_batches_of_any_size_in_any_order(random_bundle: Path) -> None:
     """Nothing of an earlier, larger batch is left in the memory that a later one uses."""
     decoder = lean_of(random_bundle)
@@ -668,3 +703,29 @@ def test_rows_that_are_done_draw_nothing_and_cost_nothing() -> None:
     assert tokens[0] == tokens[2]
     found = log_probabilities(logits, tokens, rows)
     assert found[1] == 0 and found[0] == found[2] == pytest.approx(LOGITS[tokens[0]], abs=1e-6)
+
+
+def test_a_penalty_on_what_was_said_already(random_bundle: Path) -> None:
+    """Both decoders alike; a token of the prompt or of the caption comes again only if nothing else is near."""
+    rows = prefixes(12, seed=6)
+    ids = tuple(np.random.default_rng(row).integers(3, len(VOCAB), 5) for row in range(12))
+    prompt = Prompt(*rows, ids=ids)
+    plain = lean_of(random_bundle).decode(prompt, STEPS)
+    lean = lean_of(random_bundle, penalty=1.8).decode(prompt, STEPS)
+    same(optimum_of(random_bundle, penalty=1.8).decode(prompt, STEPS), lean)
+    again = [
+        sum(token in {*ids[row], *each.tokens[:i]} for i, token in enumerate(each.tokens))
+        for row, each in enumerate(lean)
+    ]
+    before = [
+        sum(token in {*ids[row], *each.tokens[:i]} for i, token in enumerate(each.tokens))
+        for row, each in enumerate(plain)
+    ]
+    assert sum(again) < sum(before) / 2
+    # What stands in the prompt counts as said, so other prompts give other words.
+    other = Prompt(*rows, ids=tuple(np.array([3]) for _ in ids))
+    assert [each.tokens for each in lean_of(random_bundle, penalty=1.8).decode(other, STEPS)] != [
+        each.tokens for each in lean
+    ]
+    scores = penalised(np.array([[2.0, -2.0, 1.0]], np.float32), np.array([[True, True, False]]), 2.0)
+    assert scores.tolist() == [[1.0, -4.0, 1.0]]

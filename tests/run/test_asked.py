@@ -187,10 +187,9 @@ def test_counts_of_the_mask_arrive(tmp_path: Path, screened: dict[str, dict[str,
     assert all(each["change_score"] is None and each["status"] == "changed" for each in found.values())
 
 
-def test_a_naive_prompt_tells_no_counts_and_the_facts_do_not_say_so(tmp_path: Path) -> None:
-    run(tmp_path / "out.geojson", labels=str(write_labels(tmp_path / "damage.geojson")))
-    limits = json.loads((tmp_path / "out.geojson").read_text())["rsccli"]["limits"]
-    assert not any("counts" in each for each in limits)
+def test_counts_for_a_naive_prompt_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="the naive prompt tells no counts"):
+        run(tmp_path / "out.geojson", labels=str(write_labels(tmp_path / "damage.geojson")))
 
 
 def test_tiles_that_the_screen_calls_unchanged_are_spared(tmp_path: Path, screened: dict[str, dict[str, Any]]) -> None:

@@ -90,8 +90,8 @@ def sizes(log: Path) -> list[int]:
     [
         (12, [12]),
         (11, [12, 6, 6]),
-        (5, [12, 6, 3, 3, 6, 3, 3]),
-        (2, [12, 6, 3, 1, 2, 3, 1, 2, 6, 3, 1, 2, 3, 1, 2]),
+        (5, [12, 6, 3, 3, 3, 3]),
+        (2, [12, 6, 3, 2, 1, 2, 1, 2, 2, 2]),
     ],
 )
 def test_no_tile_is_lost_and_the_order_is_kept(
@@ -134,8 +134,8 @@ def test_a_tile_that_does_not_fit_alone_costs_only_itself(
     assert (bad.status, bad.caption, bad.change_score) == ("model_error", None, None)
     assert bad.reason == "not enough memory for 1 tiles, as the test asked"
     assert all(found[tile] == whole[tile] for tile in found)
-    # Halves where the tile is, and no more calls than that.
-    assert sizes(tmp_path / "log") == [12, 6, 6, 3, 1, 2, 3]
+    # Halves down to the tile; what follows goes on as before.
+    assert sizes(tmp_path / "log") == [12, 6, 6, 3, 2, 1, 1, 1, 3]
 
 
 def test_a_lack_of_memory_that_is_not_the_models_own(prepared: PreparedJob) -> None:
@@ -195,7 +195,7 @@ def test_through_the_command(pair: Pair, tmp_path: Path) -> None:
     halved, same = caption("halved.geojson", LIMITED_TILES="3")
     assert (plain.returncode, halved.returncode) == (0, 0), halved.stderr
     assert same == whole
-    assert "going on with 6 and 6 tiles at once" in halved.stderr and "going on" not in plain.stderr
+    assert "going on with 6 tiles at once" in halved.stderr and "going on" not in plain.stderr
     done, failed = caption("failed.geojson", LIMITED_NEVER="r00002c00000")
     assert done.returncode == 5 and "Traceback" not in done.stderr, done.stderr
     assert "1 of 12 tiles failed" in done.stderr
@@ -222,7 +222,7 @@ def test_really_little_memory(pair: Pair, tmp_path: Path) -> None:
     assert told["calls"][:2] == [[12, False], [6, False]], told["calls"]
     fitted = [size for size, fits in told["calls"] if fits]
     assert sum(fitted) == TILES and max(fitted) == 3
-    assert "the decoder has not enough memory for a batch of 12: going on with 6 and 6 tiles" in done.stderr
+    assert "the decoder has not enough memory for a batch of 12: going on with 6 tiles at once" in done.stderr
     assert len(told["limited"]) == TILES
     for one, other in zip(told["limited"], told["plain"], strict=True):
         assert one.pop("logprob") == pytest.approx(other.pop("logprob"), abs=2e-4)

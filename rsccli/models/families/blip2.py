@@ -90,7 +90,11 @@ class Blip2(Family):
         from rsccli.models.large.checkpoint import load_whole
 
         # The Q-Former of transformers has one kind of attention, the other parts have the usual one.
-        return load_whole(self.model_class, folder, dtype, attention=None)
+        model = load_whole(self.model_class, folder, dtype, attention=None)
+        if model.language_model.generation_config.eos_token_id is not None:
+            # generate() hands over to the language model, whose settings then count.
+            model.generation_config = model.language_model.generation_config
+        return model
 
     def encoder(self, model: Any) -> EncoderExport:  # noqa: ANN401
         """See `Family.encoder`."""

@@ -117,7 +117,11 @@ class VisionEncoderDecoder(Family):
         from rsccli.models.large.checkpoint import load_whole
 
         # Swin's windows have one kind of attention in transformers.
-        return load_whole(self.model_class, folder, dtype, attention=None)
+        model = load_whole(self.model_class, folder, dtype, attention=None)
+        # No decoder here has what such configurations may hold beside, and the words of a prompt that is not heard are
+        # no repetition.
+        model.generation_config.update(repetition_penalty=1.0, no_repeat_ngram_size=0, length_penalty=1.0)
+        return model
 
     def encoder(self, model: Any) -> EncoderExport:  # noqa: ANN401
         """See `Family.encoder`."""

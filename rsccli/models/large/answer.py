@@ -48,7 +48,7 @@ def status_of(text: str) -> tuple[CaptionStatus, str | None]:
     """
     if not re.search(r"\w", text):
         return "unsure", "the model said nothing"
-    denials = []
+    denials: list[bool | None] = []
     for words, turned in _clauses(text):
         same = bool(_SAME.search(words))
         if same or _SPARED.search(words):

@@ -161,8 +161,17 @@ def write_embedding(table: Tensor, dtype: str, opset: int, path: Path) -> None:
 
     kinds = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
     values = table.detach().to(DTYPES[dtype]).contiguous()
-    raw = values.view(torch.uint8 if dtype == "bf16" else values.dtype).numpy().tobytes()
-    weight = helper.make_tensor("table", kinds[dtype], list(values.shape), raw, raw=True)
+    raw = values.view(torch.uint8 if dtype == "bf16" else values.dtype).numpy()
+    if raw.nbytes > EXTERNAL_BYTES:
+        # A table may be larger than a protobuf can be, even for a moment: it goes into its file as it is.
+        beside = path.with_name(f"{path.name}.data")
+        raw.tofile(beside)
+        weight = TensorProto(name="table", data_type=kinds[dtype], dims=values.shape)
+        weight.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", beside.name), ("offset", "0"), ("length", str(raw.nbytes))):
+            weight.external_data.add(key=key, value=value)
+    else:
+        weight = helper.make_tensor("table", kinds[dtype], list(values.shape), raw.tobytes(), raw=True)
     nodes = [helper.make_node("Gather", ["table", "input_ids"], ["found"])]
     nodes.append(helper.make_node("Cast", ["found"], ["inputs_embeds"], to=TensorProto.FLOAT))
     graph = helper.make_graph(
@@ -173,8 +182,7 @@ def write_embedding(table: Tensor, dtype: str, opset: int, path: Path) -> None:
         [weight],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    outside = values.numel() * values.element_size() > EXTERNAL_BYTES
-    onnx.save(model, path, save_as_external_data=outside, location=f"{path.name}.data")
+    onnx.save(model, path)
 
 
 def _free(given: GraphInput) -> dict[int, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.errors import BundleError, ModelError
+from rsccli.errors import BundleError, ModelError, OutOfMemoryError
 from rsccli.models.bundle import (
     DECODER,
     DECODER_INPUTS,
@@ -200,6 +200,7 @@ class SmallCaptioner:
 
     def _see(self, pairs: Sequence[TilePair]) -> list[Reading]:
         """Run the encoder over the windows of all tiles, a few at a time, and read the tiles off them."""
+        from rsccli.models.memory import is_out_of_memory
         from rsccli.models.preprocess import encoder_batches, prepare
         from rsccli.models.sessions import onnxruntime_errors
 
@@ -216,6 +217,8 @@ class SmallCaptioner:
             try:
                 outputs = dict(zip(ENCODER_OUTPUTS, self._encoder.run(ENCODER_OUTPUTS, feeds), strict=True))
             except onnxruntime_errors() as error:
+                if is_out_of_memory(error):
+                    raise OutOfMemoryError(f"the encoder has not enough memory for {len(indices)} windows") from error
                 raise ModelError(f"the encoder failed on tile {cuts[indices[0]].tile.id}: {error}") from error
             for row, part in enumerate(indices):
                 index, at, pair = parts[part]
