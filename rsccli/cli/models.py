@@ -90,20 +90,20 @@ def _table(listed: Sequence[ListedCaptioner]) -> str:
 
 def _family_table(families: Sequence[ListedFamily]) -> str:
     """Families, each with the checkpoints that belong to it and what was compared with PyTorch."""
-    lines = ["FAMILIES OF LARGE MODELS (rsccli export-onnx CHECKPOINT -o BUNDLE)"]
+    lines = ["FAMILIES OF LARGE MODELS, exported by rsccli export-onnx CHECKPOINT -o BUNDLE"]
     for each in families:
-        lines.append("")
         if each.problem:
             lines.append(f"{each.name}: {each.problem}")
             continue
+        lines.append("")
         lines.append(f"{each.name}  {each.title}" + (f"  [{each.package}]" if each.package != "rsccli" else ""))
-        lines.append(_line("  exports", each.pairing))
-        for row in each.compared:
-            lines.append(_line("  as generate()", row))
-        if not each.compared:
-            lines.append(_line("  as generate()", "not compared by this project"))
+        by_licence: dict[str, list[str]] = {}
         for one in each.published:
-            lines.append(_line("  checkpoint", f"{one.id} ({one.licence})" + (f": {one.note}" if one.note else "")))
+            by_licence.setdefault(one.licence, []).append(one.id)
+        known = "; ".join(f"{', '.join(ids)} ({licence})" for licence, ids in by_licence.items())
+        lines.append(_line("  checkpoints", known))
+        lines.append(_line("  two dates", each.pairing))
+        lines.append(_line("  as generate()", "; ".join(each.compared) or "not compared by this project"))
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import rasterio
 from command import Made, run_cli
+from rasterio.warp import transform_bounds
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PAIR = (EXAMPLES / "prairie_2012-07-31.tif", EXAMPLES / "prairie_2014-07-20.tif")
@@ -133,8 +134,7 @@ def test_the_bundled_captioner_exported_again_gives_the_same_scores(run: Run, sm
     assert len({round(score, 2) for score in scores[0]}) > 3
     assert scores[1] == pytest.approx(scores[0], abs=1e-2)
     assert [each["status"] for each in again] == [each["status"] for each in bundled]
-    areas = [[each["changed_area_m2"] for each in features] for features in (bundled, again)]
-    assert areas[1] == pytest.approx(areas[0], rel=0.02, abs=500)
+    assert [each["keywords"] for each in again] == [each["keywords"] for each in bundled]
 
 
 # ---- models ----
@@ -177,7 +177,7 @@ def test_a_bundle_in_place_of_a_checkpoint(made: Made, tmp_path: Path) -> None:
 def test_every_tile_is_a_feature_in_its_place(said: list[dict[str, Any]], made: Made) -> None:
     assert [each["id"] for each in said] == [f"r{row:05d}c{col:05d}" for row in range(3) for col in range(4)]
     with rasterio.open(PAIR[0]) as dataset:
-        west, south, east, north = rasterio.warp.transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+        west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
     for each in said:
         left, bottom, right, top = each["bbox"]
         assert west - 0.01 < left < right < east + 0.01 and south - 0.01 < bottom < top < north + 0.01
@@ -246,14 +246,11 @@ def test_draws_depend_on_the_seed_and_the_tile_alone(run: Run, few: list[dict[st
 
 
 def test_a_prompt_of_ones_own(run: Run, few: list[dict[str, Any]], tmp_path: Path) -> None:
-    """Fields reach the model: what changes a field changes the words, and nothing else does."""
+    """Its fields reach the model: what changes a field changes the words."""
     own = tmp_path / "prompt.txt"
     own.write_text("Before: {pre} of {pre_date}. After: {post}. Near {place}, pixels of {gsd}: what is new?\n")
     here, there = (run("--prompt", own, "--place", place, *FEW) for place in ("Mandan", "Fargo"))
-    own.write_text("Before: {pre} of {pre_date}. After: {post}. Pixels of {gsd}: what is new?")
-    bare_here, bare_there = (run("--prompt", own, "--place", place, *FEW) for place in ("Mandan", "Fargo"))
-    assert words_of(here) != words_of(there) and words_of(bare_here) == words_of(bare_there)
-    assert len({tuple(words_of(each)) for each in (few, here, there, bare_here)}) == 4
+    assert len({tuple(words_of(each)) for each in (few, here, there)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -284,23 +281,20 @@ def write_labels(path: Path, boxes: list[list[float]], level: str) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
-@pytest.mark.parametrize("regime", ["textual", "visual"])
-def test_counts_of_labels_are_told_and_named(
-    run: Run, few: list[dict[str, Any]], made: Made, tmp_path: Path, regime: str
-) -> None:
+def test_counts_of_labels_are_told_and_named(run: Run, few: list[dict[str, Any]], made: Made, tmp_path: Path) -> None:
     labels = tmp_path / "damage.geojson"
+    options = ("--prompt", "textual", "--labels", labels, "--disaster", "flood", *FEW)
     write_labels(labels, [each["bbox"] for each in few[:2]], "destroyed")
-    options = ("--prompt", regime, "--labels", labels, "--disaster", "flood", *FEW)
     destroyed = run(*options)
     write_labels(labels, [each["bbox"] for each in few[:2]], "no-damage")
     whole = run(*options)
     source = "counts from labels: damage.geojson (centroid)"
     assert {each["reason"] for each in destroyed} == {f"the caption was cut at 12 tokens; {source}"}
     same = [one == other for one, other in zip(words_of(destroyed), words_of(whole), strict=True)]
-    # The labels of two tiles are others; nobody tells the rest of them.
+    # Two tiles have other counts; nothing changed for the rest of them.
     assert same == [False, False, *[True] * 10]
     assert all(one != other for one, other in zip(words_of(destroyed), words_of(few), strict=True))
-    bare = run_cli("caption", *PAIR, "-o", tmp_path / "o.geojson", "-m", made.bundle, "--prompt", regime, *FEW)
+    bare = run_cli("caption", *PAIR, "-o", tmp_path / "o.geojson", "-m", made.bundle, "--prompt", "visual", *FEW)
     assert bare.returncode == 2 and "--labels FILE or --counts-from mask" in bare.stderr
 
 
@@ -308,7 +302,9 @@ def test_counts_of_labels_are_told_and_named(
 
 
 def test_killed_and_resumed_gives_the_same_bytes(made: Made, undisturbed: Path, tmp_path: Path) -> None:
-    output, journal = tmp_path / "out.geojson", tmp_path / "out.geojson.journal"
+    work = tmp_path / "work"
+    work.mkdir()
+    output, journal = work / "out.geojson", work / "out.geojson.journal"
     command = [sys.executable, "-m", "rsccli", *whole_run(output, made.bundle)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -320,29 +316,15 @@ def test_killed_and_resumed_gives_the_same_bytes(made: Made, undisturbed: Path, 
     _, err = process.communicate()
     assert process.returncode == -signal.SIGKILL, f"it was over before: {err}"
     assert journal.exists() and not output.exists()
-    done = run_cli(*whole_run(output, made.bundle))
-    assert done.returncode == 0 and "were finished before" in done.stderr, done.stderr
-    for path in undisturbed.iterdir():
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
-
-
-def test_another_bundle_does_not_go_on_with_a_journal(made: Made, light: Path, tmp_path: Path) -> None:
-    """Captions of two models are never mixed in one output."""
-    output = tmp_path / "out.geojson"
-    command = [sys.executable, "-m", "rsccli", *whole_run(output, made.bundle)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "out.geojson.journal"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") > 2:
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    # Captions of two models are never mixed in one output.
     other = Path(shutil.copytree(made.bundle, tmp_path / "other"))
     (other / "rsccli.json").write_text(json.dumps({**made.manifest, "licence": "of its own"}))
     before = journal.read_bytes()
-    done = run_cli(*whole_run(output, other))
-    assert done.returncode == 3 and "model.revision" in done.stderr
+    refused = run_cli(*whole_run(output, other))
+    assert refused.returncode == 3 and "model.revision" in refused.stderr
     assert journal.read_bytes() == before and not output.exists()
+    done = run_cli(*whole_run(output, made.bundle))
+    assert done.returncode == 0 and "were finished before" in done.stderr, done.stderr
+    for path in undisturbed.iterdir():
+        assert (work / path.name).read_bytes() == path.read_bytes(), path.name
+    assert sorted(path.name for path in work.iterdir()) == sorted(path.name for path in undisturbed.iterdir())

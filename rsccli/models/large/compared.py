@@ -32,9 +32,9 @@ class ComparedRow:
     @property
     def words(self) -> str:
         """The comparison in words."""
-        parts = [f"{equal} of {of} greedy" for equal, of in (self.greedy,) if of]
+        parts = [f"{equal} of {of} captions greedily" for equal, of in (self.greedy,) if of]
         parts += [f"{equal} of {of} with 4 beams" for equal, of in (self.beams,) if of]
-        return f"{self.width}: {', '.join(parts)} ({self.tokens} tokens)"
+        return f"{self.width} width: {', '.join(parts)} ({self.tokens} tokens)"
 
 
 @lru_cache(maxsize=1)
