@@ -13,7 +13,7 @@ from checkpoints_a import make_llava_onevision
 from family_checks import Exported, check_example, check_parity, export_small
 
 from rsccli.models.families.llava_onevision import LlavaOneVision, OneVisionReader
-from rsccli.models.families.onevision_vision import OneVision
+from rsccli.models.families.modules.onevision import OneVision
 from rsccli.models.large.export import ExportJob, export, plan_export
 from rsccli.models.large.sample import sample_pairs
 

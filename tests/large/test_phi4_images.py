@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from rsccli.errors import BundleError, ModelError
-from rsccli.models.families.phi4_images import (
+from rsccli.models.families.modules.phi4_images import (
     Fit,
     Settings,
     crops,

@@ -100,7 +100,7 @@ class Blip2(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.blip_vision import Blip2Vision
+        from rsccli.models.families.modules.blip import Blip2Vision
 
         side = model.config.vision_config.image_size
         return EncoderExport(Blip2Vision(model), {"pixel_values": GraphInput(torch.randn(2, 3, side, side), (0,))})

@@ -100,7 +100,7 @@ class Idefics(Family):
         """See `Family.encoder`; its output is in the vision encoder's width."""
         import torch
 
-        from rsccli.models.families.idefics_graphs import IdeficsVision
+        from rsccli.models.families.modules.idefics import IdeficsVision
 
         side = model.config.vision_config.image_size
         return EncoderExport(
@@ -111,7 +111,7 @@ class Idefics(Family):
         """See `Family.decoder`."""
         import torch
 
-        from rsccli.models.families.idefics_graphs import IdeficsLanguage
+        from rsccli.models.families.modules.idefics import IdeficsLanguage
         from rsccli.models.large.graphs import LENGTH, ROWS
 
         config, count = model.config, 4

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rsccli.models.families.blip2 import Blip2, BlipReader
-from rsccli.models.families.qwen2_vl import language_decoder
 from rsccli.models.large.chat import POST, PRE
 from rsccli.models.large.family import U8, Array, DecoderExport, EncoderExport, GraphInput, Published, Reader
 
@@ -65,7 +64,7 @@ class InstructBlip(Blip2):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.blip_vision import InstructBlipVision
+        from rsccli.models.families.modules.blip import InstructBlipVision
 
         names = ("question_ids", "question_mask")
         inputs = {name: GraphInput(torch.ones(2, 7, dtype=torch.int64), (0, 1)) for name in names}
@@ -73,6 +72,8 @@ class InstructBlip(Blip2):
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
+        from rsccli.models.families.modules.language import language_decoder
+
         return language_decoder(model.language_model.model, model.language_model.lm_head)
 
     def vision(self, model: Any, processor: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -80,7 +80,7 @@ class InternVL(Family):
 
     def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         """See `Family.model`."""
-        from rsccli.models.families.beams import keep_prompts_together
+        from rsccli.models.families.modules.beams import keep_prompts_together
 
         model = super().model(folder, dtype)
         token, tokens = model.config.image_token_id, model.config.image_seq_length
@@ -94,7 +94,7 @@ class InternVL(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.intern_vision import InternVision
+        from rsccli.models.families.modules.internvit import InternVision
 
         height, width = model.config.vision_config.image_size
         pixels = torch.randn(2, 3, 3, height, width)
@@ -102,7 +102,7 @@ class InternVL(Family):
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
-        from rsccli.models.families.qwen2_vl import language_decoder
+        from rsccli.models.families.modules.language import language_decoder
 
         language = model.model.language_model
         rotary = language.rotary_emb

@@ -63,7 +63,7 @@ class Llava(Family):
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""
-        from rsccli.models.families.clip_vision import kind_of
+        from rsccli.models.families.modules.clip import kind_of
 
         return config.get("model_type") == "llava" and kind_of(config) != "pixtral"
 
@@ -73,7 +73,7 @@ class Llava(Family):
 
     def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         """See `Family.model`."""
-        from rsccli.models.families.beams import keep_prompts_together
+        from rsccli.models.families.modules.beams import keep_prompts_together
 
         return keep_prompts_together(super().model(folder, dtype), ["pixel_values"])
 
@@ -81,20 +81,20 @@ class Llava(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.clip_vision import ClipVision
+        from rsccli.models.families.modules.clip import ClipVision
 
         side = model.config.vision_config.image_size
         return EncoderExport(ClipVision(model.model), {"pixel_values": GraphInput(torch.randn(2, 3, side, side), (0,))})
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
-        from rsccli.models.families.qwen2_vl import language_decoder
+        from rsccli.models.families.modules.language import language_decoder
 
         return language_decoder(model.model.language_model, model.lm_head)
 
     def vision(self, model: Any, processor: Any) -> dict[str, Any]:  # noqa: ANN401
         """See `Family.vision`."""
-        from rsccli.models.families.clip_vision import tokens_per_image
+        from rsccli.models.families.modules.clip import tokens_per_image
 
         return {"image_token": model.config.image_token_id, "tokens": tokens_per_image(model.config)}
 
@@ -105,7 +105,7 @@ class Llava(Family):
 
 def unknown_vision(config: Mapping[str, Any]) -> str | None:
     """Why nobody here knows what a checkpoint of LLaVA's class sees with, or None."""
-    from rsccli.models.families.clip_vision import KINDS, kind_of
+    from rsccli.models.families.modules.clip import KINDS, kind_of
 
     kind = kind_of(config)
     return None if kind in KINDS else f"its vision encoder {kind!r} is not known here: only {' and '.join(KINDS)} are"

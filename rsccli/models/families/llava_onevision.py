@@ -174,7 +174,7 @@ class LlavaOneVision(Family):
 
     def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         """See `Family.model`."""
-        from rsccli.models.families.beams import keep_prompts_together
+        from rsccli.models.families.modules.beams import keep_prompts_together
 
         model = super().model(folder, dtype)
         return keep_prompts_together(model, ["pixel_values", "image_sizes", "batch_num_images"])
@@ -183,7 +183,7 @@ class LlavaOneVision(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.onevision_vision import OneVision
+        from rsccli.models.families.modules.onevision import OneVision
 
         side = model.config.vision_config.image_size
         return EncoderExport(
@@ -197,7 +197,7 @@ class LlavaOneVision(Family):
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
-        from rsccli.models.families.qwen2_vl import language_decoder
+        from rsccli.models.families.modules.language import language_decoder
 
         return language_decoder(model.model.language_model, model.lm_head)
 

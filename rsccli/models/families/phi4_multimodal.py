@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rsccli.errors import ModelError
-from rsccli.models.families.phi4_images import Settings, crops, fit, gathered, positions, read_settings, visible
+from rsccli.models.families.modules.phi4_images import Settings, crops, fit, gathered, positions, read_settings, visible
 from rsccli.models.large.family import (
     I64,
     U8,
@@ -128,7 +128,7 @@ class Phi4Multimodal(Family):
 
     def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         """See `Family.model`; the adapter for pictures is merged where the checkpoint has one."""
-        from rsccli.models.families.beams import keep_prompts_together
+        from rsccli.models.families.modules.beams import keep_prompts_together
 
         model = super().model(folder, dtype)
         for layer in model.model.embed_tokens_extend.image_embed.img_processor.encoder.layers:
@@ -143,7 +143,7 @@ class Phi4Multimodal(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.phi4_modules import Phi4Vision
+        from rsccli.models.families.modules.phi4 import Phi4Vision
 
         vision = model.config.vision_config
         side, patches = vision.image_size, (vision.image_size // vision.patch_size) ** 2
@@ -162,7 +162,7 @@ class Phi4Multimodal(Family):
         """See `Family.decoder`."""
         import torch
 
-        from rsccli.models.families.phi4_modules import Phi4Language
+        from rsccli.models.families.modules.phi4 import Phi4Language
 
         config = model.config
         return DecoderExport(

@@ -86,7 +86,7 @@ class Pixtral(Family):
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""
-        from rsccli.models.families.clip_vision import kind_of
+        from rsccli.models.families.modules.clip import kind_of
 
         return config.get("model_type") == "llava" and kind_of(config) == "pixtral"
 
@@ -99,7 +99,7 @@ class Pixtral(Family):
 
     def model(self, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         """See `Family.model`."""
-        from rsccli.models.families.beams import keep_prompts_together
+        from rsccli.models.families.modules.beams import keep_prompts_together
 
         return keep_prompts_together(super().model(folder, dtype), ["pixel_values", "image_sizes"])
 
@@ -107,7 +107,7 @@ class Pixtral(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.pixtral_vision import PixtralVision
+        from rsccli.models.families.modules.pixtral import PixtralVision
 
         at = torch.from_numpy(grid_positions(3, 5))
         width = model.model.vision_tower.patch_conv.weight[0].numel()
@@ -121,7 +121,7 @@ class Pixtral(Family):
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
-        from rsccli.models.families.qwen2_vl import language_decoder
+        from rsccli.models.families.modules.language import language_decoder
 
         return language_decoder(model.model.language_model, model.lm_head)
 

@@ -101,7 +101,7 @@ class Qwen2VL(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.qwen_vision import Qwen2Vision
+        from rsccli.models.families.modules.qwen2 import Qwen2Vision
 
         visual = model.model.visual
         merge, width = visual.spatial_merge_size, visual.patch_embed.proj.weight[0].numel()
@@ -116,6 +116,8 @@ class Qwen2VL(Family):
 
     def decoder(self, model: Any) -> DecoderExport:  # noqa: ANN401
         """See `Family.decoder`."""
+        from rsccli.models.families.modules.language import language_decoder
+
         return language_decoder(model.model.language_model, model.lm_head, axes=3)
 
     def vision(self, model: Any, processor: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -125,20 +127,3 @@ class Qwen2VL(Family):
     def reader(self, vision: Mapping[str, Any], folder: Path) -> Reader:
         """See `Family.reader`."""
         return QwenReader(vision, folder)
-
-
-def language_decoder(language: Any, head: Any, axes: int = 1) -> DecoderExport:  # noqa: ANN401
-    """A language model of transformers with the usual names in its configuration."""
-    from rsccli.models.large.graphs import LanguageModel
-
-    config = language.config
-    heads = config.num_attention_heads
-    return DecoderExport(
-        LanguageModel(language, head, axes),
-        layers=config.num_hidden_layers,
-        heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-        width=config.hidden_size,
-        vocab=head.weight.shape[0],
-        axes=axes,
-    )

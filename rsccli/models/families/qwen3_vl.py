@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rsccli.models.families.qwen2_vl import Qwen2VL, QwenReader, language_decoder, patch_positions
+from rsccli.models.families.qwen2_vl import Qwen2VL, QwenReader, patch_positions
 from rsccli.models.large.family import (
     F32,
     I64,
@@ -98,7 +98,7 @@ class Qwen3VL(Qwen2VL):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.qwen3_graphs import Qwen3Vision
+        from rsccli.models.families.modules.qwen3 import Qwen3Vision
 
         visual = model.model.visual
         merge, width = visual.spatial_merge_size, visual.patch_embed.proj.weight[0].numel()
@@ -120,10 +120,12 @@ class Qwen3VL(Qwen2VL):
         """See `Family.decoder`."""
         import torch
 
-        from rsccli.models.families.qwen3_graphs import Qwen3Language
+        from rsccli.models.families.modules.qwen3 import Qwen3Language
         from rsccli.models.large.graphs import LENGTH, ROWS
 
         language = model.model.language_model
+        from rsccli.models.families.modules.language import language_decoder
+
         plain = language_decoder(language, model.lm_head, axes=3)
         layers = len(model.model.visual.deepstack_visual_indexes)
         features = GraphInput(torch.randn(ROWS, LENGTH, layers, plain.width), (0, 1))

@@ -127,7 +127,7 @@ class VisionEncoderDecoder(Family):
         """See `Family.encoder`."""
         import torch
 
-        from rsccli.models.families.cross_attention import ProjectedEncoder
+        from rsccli.models.families.modules.cross_attention import ProjectedEncoder
 
         config = model.config.encoder
         side = config.image_size if isinstance(config.image_size, int) else None
@@ -139,7 +139,7 @@ class VisionEncoderDecoder(Family):
         """See `Family.decoder`."""
         import torch
 
-        from rsccli.models.families.cross_attention import CrossLanguageModel
+        from rsccli.models.families.modules.cross_attention import CrossLanguageModel
 
         config = model.config.decoder
         seen = config.cross_attention_hidden_size or config.hidden_size

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsccli.models.families.clip_vision import ClipVision
+from rsccli.models.families.modules.clip import ClipVision
 
 
 class OneVision(nn.Module):

@@ -1,0 +1,1 @@
+"""Torch modules and image geometry of the families, where they need more than one file."""
