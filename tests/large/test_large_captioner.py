@@ -260,7 +260,7 @@ def test_transformers_says_the_same_without_a_family_of_ours(
     made: Made, captioner: LargeCaptioner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any checkpoint that transformers can ask works: here a known one that no family reads."""
-    monkeypatch.setattr(torch_backend, "family_names", lambda: ())
+    monkeypatch.setattr(torch_backend, "usable_families", lambda: ([], []))
     captions = load_captioner(made.checkpoint, options(backend="torch"))
     assert captions.info.family == "qwen2_vl" and captions.info.provider == "torch cpu"
     check_same(captions.caption(sample_pairs()), captioner.caption(sample_pairs()))
@@ -308,3 +308,21 @@ def test_a_family_of_another_package_is_found_first(tmp_path: Path, monkeypatch:
     # Through transformers the next family that reads it is asked.
     captioner = TorchFactory(make_qwen2_vl(tmp_path)).open(options(backend="torch", max_new_tokens=2))
     assert captioner.info.family == "qwen2-vl"
+
+
+def test_a_family_that_cannot_be_imported_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another package's mistake; it is told where it may matter."""
+    (tmp_path / "a_broken.py").write_text("def oops(:\n")
+    package = tmp_path / "a_broken-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: a-broken\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[rsccli.families]\na-broken = a_broken:Family\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert families.family_names()[0] == "a-broken"
+    assert families.family_of({"model_type": "qwen2_vl"}, "here").name == "qwen2-vl"
+    with pytest.raises(ModelError, match=r"no family reads model_type 'vilt'.*'a-broken' cannot be imported"):
+        families.family_of({"model_type": "vilt"}, "here")
+    with pytest.raises(ModelError, match=r"'a-broken' cannot be imported .*install its package again"):
+        families.family_named("a-broken")
+    listed = {each.name: each for each in families.list_families()}
+    assert "cannot be imported" in str(listed["a-broken"].problem) and listed["qwen2-vl"].problem is None

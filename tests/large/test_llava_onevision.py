@@ -27,8 +27,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def cropped(plain: Exported, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """The same checkpoint, exported to give both dates their crops."""
     bundle = tmp_path_factory.mktemp("llava_onevision_crops") / "bundle"
-    plan = plan_export(ExportJob(str(plain.checkpoint), bundle))
-    plan.family.crops = True
+    plan = plan_export(ExportJob(str(plain.checkpoint), bundle, crops=True))
     export(plan, sample_pairs())
     return replace(plain, bundle=bundle, family=plan.family)
 

@@ -89,6 +89,17 @@ def list_families() -> list[ListedFamily]:
     return listed
 
 
+def usable_families() -> tuple[list[Family], list[str]]:
+    """Every family that can be imported, by name, and why the others cannot: they are in nobody's way."""
+    families, problems = [], []
+    for name in family_names():
+        try:
+            families.append(family_named(name))
+        except ModelError as error:
+            problems.append(str(error))
+    return families, problems
+
+
 def family_of(config: Mapping[str, Any], where: str) -> Family:
     """The family that reads a checkpoint.
 
@@ -98,9 +109,9 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     Raises:
         ModelError: nobody reads it, or its family says why this one cannot be exported.
     """
-    for name in family_names():
-        family = find_family(name)
-        if family is not None and family.reads(config):
+    families, problems = usable_families()
+    for family in families:
+        if family.reads(config):
             reason = family.check(config)
             if reason is not None:
                 raise ModelError(f"{where}: {reason}")
@@ -108,5 +119,6 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     kind = config.get("model_type")
     raise ModelError(
         f"{where}: no family reads model_type {kind!r}: known are {', '.join(family_names())}. "
-        "rsccli caption --backend torch may run it through transformers"
+        + "".join(f"{problem}. " for problem in problems)
+        + "rsccli caption --backend torch may run it through transformers"
     )

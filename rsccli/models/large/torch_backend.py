@@ -14,7 +14,7 @@ from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.large.answer import status_of, stop_note
 from rsccli.models.large.chat import chat_of
 from rsccli.models.large.checkpoint import Checkpoint, end_tokens, load_processor, quiet_transformers, read_checkpoint
-from rsccli.models.large.families import family_names, find_family
+from rsccli.models.large.families import usable_families
 from rsccli.models.large.family import Family
 from rsccli.models.large.pictures import pair_pictures
 from rsccli.models.large.question import Question, question_of, shown
@@ -161,11 +161,9 @@ class TorchCaptioner:
 
 
 def _family(checkpoint: Checkpoint) -> Family | None:
-    for name in family_names():
-        family = find_family(name)
-        if family is not None and family.reads(checkpoint.config) and family.check(checkpoint.config) is None:
-            return family
-    return None
+    families, _ = usable_families()
+    reading = (each for each in families if each.reads(checkpoint.config) and each.check(checkpoint.config) is None)
+    return next(reading, None)
 
 
 def _any_model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - transformers is not typed
