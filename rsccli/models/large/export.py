@@ -160,7 +160,7 @@ def export(plan: Plan, pairs: Sequence[TilePair], say: Say = lambda _: None) -> 
     output = job.output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.part-", dir=output.parent))
     except OSError as error:
         raise OutputError(f"cannot write to {output.parent}: {error}; name another folder with -o") from error
     try:
