@@ -30,7 +30,7 @@ class InstructBlipReader(BlipReader):
     inputs: tuple[str, ...] = ("pixel_values", "question_ids", "question_mask")
 
     def __init__(self, vision: Mapping[str, Any], folder: Path) -> None:
-        from rsccli.models.large.captioner import open_tokenizer
+        from rsccli.models.tokenizer import open_tokenizer
 
         super().__init__(vision, folder)
         self._tokenizer = open_tokenizer(folder / QFORMER_TOKENIZER)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.errors import BundleError, ModelError, OutOfMemoryError, UsageProblem
+from rsccli.errors import ModelError, OutOfMemoryError, UsageProblem
 from rsccli.models.bundle import (
     DECODER,
     DECODER_INPUTS,
@@ -34,11 +34,11 @@ from rsccli.models.large.manifest import LargeManifest, parse_large
 from rsccli.models.large.pictures import pair_pictures
 from rsccli.models.large.question import Question, question_of, shown
 from rsccli.models.prompts import PromptTemplate, load_template
+from rsccli.models.tokenizer import open_tokenizer
 from rsccli.types import Caption, TilePair
 
 if TYPE_CHECKING:
     import onnxruntime
-    from tokenizers import Tokenizer
 
     from rsccli.models.sessions import Device
 
@@ -347,27 +347,6 @@ def _check_dtype(manifest: LargeManifest, options: CaptionerOptions) -> None:
             f"captioner {manifest.name!r} holds {manifest.dtype} weights, not {options.dtype}: "
             f"give --dtype auto, or a bundle that was exported as {options.dtype}"
         )
-
-
-def open_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a bundle.
-
-    Raises:
-        BundleError: the file is no tokenizer.
-    """
-    import json
-
-    from tokenizers import Tokenizer
-
-    text = path.read_text(encoding="utf-8")
-    # The library raises the bare Exception for whatever it cannot read, so the check stands here.
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{path} is no tokenizer ({error}): copy or export the bundle again") from error
-    if not isinstance(document, dict) or "model" not in document:
-        raise BundleError(f"{path} is no tokenizer (it has no 'model'): copy or export the bundle again")
-    return Tokenizer.from_str(text)
 
 
 def info_of(bundle: Bundle[LargeManifest], options: CaptionerOptions, provider: str | None) -> CaptionerInfo:

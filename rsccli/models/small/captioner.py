@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rsccli.errors import BundleError, ModelError, OutOfMemoryError
+from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.bundle import (
     DECODER,
     DECODER_INPUTS,
@@ -33,11 +32,11 @@ from rsccli.models.small.domain import pixel_reason
 from rsccli.models.small.facts import KEYWORDS, PROMPT_TOKENS, prompt_words
 from rsccli.models.small.grammar import named_keywords, sentence
 from rsccli.models.small.reading import Reading, Window, read_windows
+from rsccli.models.tokenizer import open_tokenizer
 from rsccli.types import Caption, PxWindow, TilePair
 
 if TYPE_CHECKING:
     import onnxruntime
-    from tokenizers import Tokenizer
 
     from rsccli.models.decoding.tokens import Decoded, Decoder
     from rsccli.models.preprocess import EncoderBatch
@@ -125,7 +124,7 @@ class SmallCaptioner:
         self._manifest = manifest = bundle.manifest
         _check_dtype(manifest, options)
         paths = [bundle.path(name) for name in (ENCODER, EMBED, DECODER)]
-        self._tokenizer = _open_tokenizer(bundle.path(TOKENIZER))
+        self._tokenizer = open_tokenizer(bundle.path(TOKENIZER))
         device, (encoder, embed, decoder) = open_sessions(
             paths, options.device, options.threads, dict(options.provider_options)
         )
@@ -308,20 +307,6 @@ def _check_dtype(manifest: Manifest, options: CaptionerOptions) -> None:
             f"captioner {manifest.name!r} holds {manifest.dtype} weights, not {options.dtype}: "
             f"give --dtype auto, or a bundle that was exported as {options.dtype}"
         )
-
-
-def _open_tokenizer(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    text = path.read_text(encoding="utf-8")
-    # The library raises the bare Exception for whatever it cannot read, so the check stands here.
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{path} is no tokenizer ({error}): copy or export the bundle again") from error
-    if not isinstance(document, dict) or "model" not in document:
-        raise BundleError(f"{path} is no tokenizer (it has no 'model'): copy or export the bundle again")
-    return Tokenizer.from_str(text)
 
 
 def _info(bundle: Bundle[Manifest], provider: str | None) -> CaptionerInfo:
