@@ -86,6 +86,11 @@ class DecoderSpec:
     vocab: int
     dtype: str = "fp32"
 
+    @property
+    def query_heads(self) -> int:
+        """Heads of the attention itself; those of the past may be fewer and shared."""
+        return max(self.heads, self.width // self.head_dim)
+
 
 @dataclass(frozen=True)
 class Calibration:

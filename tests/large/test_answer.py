@@ -35,6 +35,13 @@ UNCHANGED = (
     "The buildings remain intact.",
     "The two images show no significant changes while the overall layout remains the same.",
     "No changes in the buildings. No changes in the roads.",
+    "Neither image shows any change.",
+    "Little has changed in the area.",
+    "There was no new construction, and the area remained stable.",
+    "Although the seasons differ, no changes are visible.",
+    "No change, the area appears the same.",
+    "No.",
+    "unchanged",
 )
 CHANGED = (
     "Two houses are gone.",
@@ -49,6 +56,14 @@ CHANGED = (
     "The field has not only changed its colour.",
     "Both images show the same area; new houses were built beside the road.",
     "The second image shows the same place after a wildfire: the houses are burnt.",
+    "The scene is not the same as before.",
+    "The two images are not identical.",
+    "Two identical houses appear on the left.",
+    "No fewer than ten houses were built.",
+    "The forest without any buildings was cleared.",
+    "A house is built and no other changes are visible.",
+    "While the vegetation is greener, the buildings are unchanged.",
+    "Few new houses appear in the desert.",
 )
 BOTH = (
     "There is no damage, but two houses are gone",
@@ -56,6 +71,11 @@ BOTH = (
     "There are no major changes. However, a pond dried up.",
     "The buildings remain unchanged, while the vegetation has become greener.",
     "No changes to the roads. Two new houses were built.",
+    "There is no difference apart from a new house.",
+    "Except for a new house, nothing has changed.",
+    "Almost nothing has changed, only a house is built.",
+    "The scene is the same as before and a house appears on the left.",
+    "No significant change: a house was built on the left.",
 )
 
 

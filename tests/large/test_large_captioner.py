@@ -19,7 +19,7 @@ from rsccli.models.decoding.lean import LeanDecoder
 from rsccli.models.large import families, torch_backend
 from rsccli.models.large.captioner import LargeCaptioner, LargeFactory
 from rsccli.models.large.question import question_of, shown
-from rsccli.models.large.room import MOST_ROWS, row_bytes, rows_that_fit
+from rsccli.models.large.room import MOST_ROWS, batch_bytes, rows_that_fit
 from rsccli.models.large.sample import sample_pairs
 from rsccli.models.large.torch_backend import TorchFactory
 from rsccli.models.outlines import COLOURS
@@ -239,11 +239,11 @@ def test_outlines_are_drawn_in_the_visual_regime_alone(captioner: LargeCaptioner
 
 def test_more_memory_takes_more_tiles(made: Made, captioner: LargeCaptioner) -> None:
     manifest, reader = captioner.manifest, captioner.reader
-    each = row_bytes(manifest, reader, 256)
+    each = batch_bytes(manifest, reader, 256, 1)
     rows = [rows_that_fit(manifest, reader, 256, each * factor) for factor in (0, 10, 20, 10_000)]
     assert rows[0] == 1 < rows[1] < rows[2] < rows[3] == MOST_ROWS
     longer = replace(manifest, tokens=replace(manifest.tokens, max_new_tokens=4096))
-    assert row_bytes(longer, reader, 256) > each
+    assert batch_bytes(longer, reader, 256, 1) > each
     assert 1 <= (LargeFactory(made.bundle).fitting_batch_size(options(), 256) or 0) <= MOST_ROWS
 
 

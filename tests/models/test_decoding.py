@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tiny_bundle import HEAD_DIM, TOPICS, VOCAB, write_tiny_bundle
 
 from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.bundle import Bundle, open_bundle
+from rsccli.models.decoding import prefill
 from rsccli.models.decoding.buffers import KeyValueBuffers
 from rsccli.models.decoding.lean import LeanDecoder
 from rsccli.models.decoding.sampling import choose, log_probabilities
@@ -35,6 +37,7 @@ from rsccli.models.decoding.tokens import (
 )
 from rsccli.models.large.captioner import LOOPS
 from rsccli.models.large.family import Row, collate
+from rsccli.models.manifest import DecoderSpec
 from rsccli.models.sessions import Device, open_session
 
 F32 = npt.NDArray[np.float32]
@@ -729,3 +732,34 @@ def test_a_penalty_on_what_was_said_already(random_bundle: Path) -> None:
     ]
     scores = penalised(np.array([[2.0, -2.0, 1.0]], np.float32), np.array([[True, True, False]]), 2.0)
     assert scores.tolist() == [[1.0, -4.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", ["lean", "optimum"])
+@pytest.mark.parametrize("tokens", [1, 2, 3])
+def test_a_prompt_is_read_in_stretches_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tokens: int
+) -> None:
+    write_tiny_bundle(tmp_path / "b")
+    prefix, mask = prefixes(3, 8)
+    mask[1, :3] = 0
+    decoder = either(name, tmp_path / "b")
+    whole = decoder.decode(Prompt(prefix, mask), STEPS)
+    monkeypatch.setattr(prefill, "SCORES_BYTES", 0)
+    monkeypatch.setattr(prefill, "LEAST_TOKENS", tokens)
+    parts = decoder.decode(Prompt(prefix, mask), STEPS)
+    assert [each.tokens for each in parts] == [each.tokens for each in whole]
+    assert [each.logprob for each in parts] == pytest.approx([each.logprob for each in whole], abs=1e-5)
+
+
+def test_stretches_hold_as_many_tokens_as_the_memory_allows() -> None:
+    spec = DecoderSpec(layers=2, heads=4, head_dim=128, width=3584, vocab=10)
+    assert spec.query_heads == 28
+    # A prompt of usual length is read at once.
+    assert list(prefill.stretches(spec, 1, 0, 700)) == [(0, 700)]
+    assert list(prefill.stretches(spec, 2, 0, 700)) == [(0, 512), (512, 700)]
+    parts = list(prefill.stretches(spec, 3, 100, 6700))
+    assert parts[0][0] == 100 and parts[-1][1] == 6700
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(parts))
+    size = prefill.stretch_tokens(spec, 3, 6700)
+    assert 4 * 3 * 28 * size * 6700 <= max(prefill.SCORES_BYTES, 4 * 3 * 28 * prefill.LEAST_TOKENS * 6700)
+    assert prefill.stretch_tokens(spec, 64, 100_000) == prefill.LEAST_TOKENS

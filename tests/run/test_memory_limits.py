@@ -24,7 +24,7 @@ from rsccli.models.decoding.buffers import KeyValueBuffers
 from rsccli.models.large.chat import Chat
 from rsccli.models.large.family import U8, Picture, Reader
 from rsccli.models.large.manifest import LargeManifest, LargeTokens
-from rsccli.models.large.room import MOST_ROWS, TEXT_TOKENS, row_bytes, rows_that_fit
+from rsccli.models.large.room import MOST_ROWS, TEXT_TOKENS, batch_bytes, rows_that_fit
 from rsccli.models.manifest import DecoderSpec, FileEntry, SourceSpec
 from rsccli.run.asked import AskedCaptioner, Asking
 from rsccli.run.caption import CaptionJob, PreparedJob, prepare_job, run_caption
@@ -321,12 +321,23 @@ def manifest(dtype: str = "fp32", size_bytes: int = 0) -> LargeManifest:
 
 
 def test_tiles_at_once_are_reckoned_from_what_is_free() -> None:
-    one = row_bytes(manifest(), Patches(), 256)
-    found = [rows_that_fit(manifest(), Patches(), 256, rows * one / 0.7 + 1) for rows in (0.5, 1, 2, 7, 63, 64, 1000)]
-    assert found == [1, 1, 2, 7, 63, MOST_ROWS, MOST_ROWS]
+    def takes(rows: int) -> int:
+        return batch_bytes(manifest(), Patches(), 256, rows)
+
+    assert [takes(rows) for rows in range(1, 70)] == sorted(takes(rows) for rows in range(1, 70))
+    found = [rows_that_fit(manifest(), Patches(), 256, takes(rows) / 0.7 + 1) for rows in (1, 2, 7, 63, 64, 1000)]
+    assert found == [1, 2, 7, 63, MOST_ROWS, MOST_ROWS]
+    assert rows_that_fit(manifest(), Patches(), 256, 0) == 1
     # Weights are taken off first; what is left may be nothing.
-    assert rows_that_fit(manifest(size_bytes=10 * one), Patches(), 256, 20 * one / 0.7) == 7
-    assert rows_that_fit(manifest(size_bytes=100 * one), Patches(), 256, 20 * one) == 1
+    weighty = manifest(size_bytes=10**9)
+    assert rows_that_fit(weighty, Patches(), 256, (takes(7) + 1.3e9) / 0.7 + 1) == 7
+    assert rows_that_fit(weighty, Patches(), 256, takes(7) / 0.7) == 1
+
+
+def test_a_long_prompt_is_not_reckoned_with_all_its_scores() -> None:
+    # 32,768 image tokens and 8 heads: the scores of one row would take 34 GB twice.
+    assert 2 * 8 * 32768**2 * 4 > 60e9
+    assert batch_bytes(manifest(), Patches(), 2048, 1) < 3e9
 
 
 def test_a_tile_takes_what_its_keys_and_values_take_at_least() -> None:
@@ -336,7 +347,8 @@ def test_a_tile_takes_what_its_keys_and_values_take_at_least() -> None:
         length = 2 * (side // 16) ** 2 + TEXT_TOKENS + 128
         buffers = KeyValueBuffers(spec, dtype, "cpu", 0)
         buffers.reserve(3, length)
-        assert buffers.bytes < 3 * row_bytes(manifest(dtype), reader, side) < 20 * buffers.bytes
-    assert row_bytes(manifest("fp16"), Patches(), 256) < row_bytes(manifest("fp32"), Patches(), 256)
-    assert row_bytes(manifest(), Patches(), 512) > 3 * row_bytes(manifest(), Patches(), 256)
-    assert row_bytes(manifest(), Mosaic(), 256) == row_bytes(manifest(), Patches(), 256)
+        assert buffers.bytes < batch_bytes(manifest(dtype), reader, side, 3) < 20 * buffers.bytes
+    halves = [batch_bytes(manifest(dtype), Patches(), 256, 2) for dtype in ("fp16", "fp32")]
+    assert halves[0] < halves[1]
+    assert batch_bytes(manifest(), Patches(), 512, 1) > 2 * batch_bytes(manifest(), Patches(), 256, 1)
+    assert batch_bytes(manifest(), Mosaic(), 256, 1) == batch_bytes(manifest(), Patches(), 256, 1)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.bundle import past_names
 from rsccli.models.decoding.buffers import KeyValueBuffers, Placed
+from rsccli.models.decoding.prefill import stretches
 from rsccli.models.decoding.sampling import choose, log_probabilities
 from rsccli.models.decoding.tokens import (
     GREEDY,
@@ -101,19 +102,15 @@ class LeanDecoder:
         rows, steps = tokens.shape
         self._buffers.reserve(rows, prompt.embeds.shape[1] + steps)
         self._room(rows)
-        context = [(name, self._on_device(value)) for name, value in prompt.context.items()]
-        per_token = {name: each.values for name, each in prompt.per_token.items()}
+        context = self._context(prompt)
         following = {name: each.following for name, each in prompt.per_token.items()}
-        embeds, attention, positions = prompt.embeds, prompt.mask, prompt.token_positions()
-        after = next_positions(positions)
-        past: list[Any] = [None] * len(self._past_names)
+        attention, after = prompt.mask, next_positions(prompt.token_positions())
         found = np.empty((rows, steps + 1, self._spec.vocab), np.float32)
-        for step in range(steps + 1):
-            found[:, step], past = self._step(embeds, attention, positions, per_token, context, past)
-            if step < steps:
-                embeds, per_token = self.embed(tokens[:, step : step + 1]), following
-                attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
-                positions = after + step
+        found[:, 0], past = self._read(prompt, context, self._no_past(), 0, prompt.embeds.shape[1])
+        for step in range(steps):
+            attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
+            embeds = self.embed(tokens[:, step : step + 1])
+            found[:, step + 1], past = self._step(embeds, attention, after + step, following, context, past)
         return found
 
     def _room(self, rows: int) -> None:
@@ -130,18 +127,13 @@ class LeanDecoder:
         logprobs: list[list[float]] = [[] for _ in range(rows)]
         stopped: list[Stopped] = ["length"] * rows
         running = np.ones(rows, dtype=bool)
-        context = [(name, self._on_device(value)) for name, value in prompt.context.items()]
-        embeds, attention, positions = prompt.embeds, prompt.mask, prompt.token_positions()
-        per_token = {name: each.values for name, each in prompt.per_token.items()}
-        past: list[Any] = [None] * len(self._past_names)
-        if prompt.shared:
-            past = self._shared_past(prompt)
-            embeds, positions = embeds[:, prompt.shared :], positions[..., prompt.shared :]
-            per_token = {name: values[:, prompt.shared :] for name, values in per_token.items()}
-        following_positions = next_positions(prompt.token_positions())
+        context = self._context(prompt)
+        attention, positions = prompt.mask, next_positions(prompt.token_positions())
+        following = {name: each.following for name, each in prompt.per_token.items()}
         seen = tokens_so_far(prompt, self._spec.vocab) if self._penalty != 1 else None
+        past = self._shared_past(prompt) if prompt.shared else self._no_past()
+        logits, past = self._read(prompt, context, past, prompt.shared, length)
         for step in range(max_new_tokens):
-            logits, past = self._step(embeds, attention, positions, per_token, context, past)
             scores = logits if seen is None else penalised(logits, seen, self._penalty)
             chosen = self._choose(scores, running, seeds, step)
             if seen is not None:
@@ -162,12 +154,35 @@ class LeanDecoder:
             # Finished rows run along until the batch is done: their tokens are not looked at.
             embeds = self.embed(np.where(running, chosen, self._pad).astype(np.int64)[:, None])
             attention = np.concatenate([attention, np.ones((rows, 1), np.int64)], axis=1)
-            positions = following_positions if step == 0 else positions + 1
-            per_token = {name: each.following for name, each in prompt.per_token.items()}
+            logits, past = self._step(embeds, attention, positions + step, following, context, past)
         return [
             Decoded(without_loop(ids, self._loops) if why == "loop" else tuple(ids), float(np.mean(values)), why)
             for ids, values, why in zip(generated, logprobs, stopped, strict=True)
         ]
+
+    def _context(self, prompt: Prompt) -> list[tuple[str, Any]]:
+        return [(name, self._on_device(value)) for name, value in prompt.context.items()]
+
+    def _no_past(self) -> list[Any]:
+        return [None] * len(self._past_names)
+
+    def _read(
+        self, prompt: Prompt, context: list[tuple[str, Any]], past: list[Any], start: int, stop: int
+    ) -> tuple[F32, list[Any]]:
+        """Read a part of the prompt, in stretches: logits (N, V) behind it, and its keys and values."""
+        positions = prompt.token_positions()
+        logits = self._logits
+        for first, last in stretches(self._spec, prompt.rows, start, stop):
+            per_token = {name: each.values[:, first:last] for name, each in prompt.per_token.items()}
+            logits, past = self._step(
+                prompt.embeds[:, first:last],
+                prompt.mask[:, :last],
+                positions[..., first:last],
+                per_token,
+                context,
+                past,
+            )
+        return logits, past
 
     def _step(
         self,
@@ -213,15 +228,8 @@ class LeanDecoder:
     def _shared_past(self, prompt: Prompt) -> list[Any]:
         """Keys and values of the shared leading tokens for every row; computed once for one row and then copied."""
         if prompt.shared_key is None or prompt.shared_key != self._shared_key:
-            shared = prompt.shared
-            _, present = self._step(
-                prompt.embeds[:1, :shared],
-                prompt.mask[:1, :shared],
-                prompt.token_positions()[:1, ..., :shared],
-                {name: each.values[:1, :shared] for name, each in prompt.per_token.items()},
-                [(name, self._on_device(value[:1])) for name, value in prompt.context.items()],
-                [None] * len(self._past_names),
-            )
+            alone = prompt.first_row
+            _, present = self._read(alone, self._context(alone), self._no_past(), 0, prompt.shared)
             self._shared = [self._fetch(placed) for placed in present]
             self._shared_key = prompt.shared_key
         wide = (prompt.rows, *self._shared[0].shape[1:])

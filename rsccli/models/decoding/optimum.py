@@ -16,6 +16,7 @@ from transformers import GenerationConfig, LlamaConfig, LogitsProcessorList
 
 from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models.decoding.generated import LoopGuard, PromptPenalty, decoded_rows
+from rsccli.models.decoding.prefill import stretches
 from rsccli.models.decoding.tokens import I64, LOOP_RULE, Decoded, LoopRule, Prompt, next_positions
 from rsccli.models.manifest import DecoderSpec
 from rsccli.models.memory import is_out_of_memory
@@ -36,13 +37,13 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         embed: onnxruntime.InferenceSession,
         decoder: onnxruntime.InferenceSession,
         config: LlamaConfig,
-        past_type: torch.dtype,
+        spec: DecoderSpec,
     ) -> None:
         super().__init__(config=config, session=decoder, generation_config=GenerationConfig())
         self._embed_session = embed
         self.num_key_value_heads = config.num_key_value_heads
         self.embed_size_per_head = config.head_dim
-        self._past_type = past_type
+        self._spec, self._past_type = spec, TORCH_TYPES[spec.dtype]
         if self.device.type == "cuda" and not torch.cuda.is_available():
             # ONNX Runtime has the GPU but torch is a CPU build: only the tensors stay on the host.
             self._device = torch.device("cpu")
@@ -79,16 +80,17 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
             place = next_position + (attention_mask.shape[1] - positions.shape[-1] - 1)
         if embeds is None:
             raise ModelError("the decoder starts from embeddings, not from token ids")
-        per_token = "token:" if first else "following:"
-        further = {
-            name.split(":", 1)[1]: value for name, value in rest.items() if name.startswith((per_token, "context:"))
-        }
+
+        def named(kind: str) -> dict[str, torch.Tensor]:
+            return {name.removeprefix(kind): value for name, value in rest.items() if name.startswith(kind)}
+
         return {
             "inputs_embeds": embeds,
             "attention_mask": attention_mask,
             "position_ids": place,
             "past_key_values": past_key_values,
-            "further": further,
+            "per_token": named("token:" if first else "following:"),
+            "context": named("context:"),
         }
 
     def forward(
@@ -97,26 +99,32 @@ class EmbedsModel(ORTModelForCausalLM):  # type: ignore[misc]  # optimum carries
         attention_mask: torch.Tensor,
         position_ids: torch.Tensor,
         past_key_values: Any = None,  # noqa: ANN401
-        further: dict[str, torch.Tensor] | None = None,
+        per_token: dict[str, torch.Tensor] | None = None,
+        context: dict[str, torch.Tensor] | None = None,
         **_: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401 - CausalLMOutputWithPast
-        """Run the graph once."""
+        """Run the graph; over a long prompt more than once."""
         rows, length, _width = inputs_embeds.shape
         if past_key_values is None:
             shape = (rows, self.num_key_value_heads, 0, self.embed_size_per_head)
             flat = [torch.zeros(shape, dtype=self._past_type, device=self.device) for _ in self.key_value_input_names]
         else:
             flat = [tensor for layer in past_key_values for tensor in layer]
-        inputs = {
-            "inputs_embeds": inputs_embeds,
-            "attention_mask": attention_mask,
-            "position_ids": position_ids.contiguous(),
-            **{name: value.contiguous() for name, value in (further or {}).items()},
-        }
-        inputs.update(zip(self.key_value_input_names, flat, strict=True))
-        outputs = self._run(inputs, rows, length + flat[0].shape[2])
-        present = [outputs[name] for name in self.key_value_output_names]
-        layers = tuple((present[i], present[i + 1]) for i in range(0, len(present), 2))
+        before = flat[0].shape[2]
+        outputs: dict[str, torch.Tensor] = {}
+        for first, last in stretches(self._spec, rows, before, before + length):
+            own = slice(first - before, last - before)
+            inputs = {
+                "inputs_embeds": inputs_embeds[:, own].contiguous(),
+                "attention_mask": attention_mask[:, :last].contiguous(),
+                "position_ids": position_ids[..., own].contiguous(),
+                **{name: value[:, own].contiguous() for name, value in (per_token or {}).items()},
+                **{name: value.contiguous() for name, value in (context or {}).items()},
+            }
+            inputs.update(zip(self.key_value_input_names, flat, strict=True))
+            outputs = self._run(inputs, rows, last)
+            flat = [outputs[name] for name in self.key_value_output_names]
+        layers = tuple((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         return CausalLMOutputWithPast(logits=outputs["logits"], past_key_values=layers)
@@ -171,7 +179,7 @@ class OptimumDecoder:
             eos_token_id=min(ends),
             pad_token_id=pad,
         )
-        self._model = EmbedsModel(embed, decoder, config, TORCH_TYPES[spec.dtype])
+        self._model = EmbedsModel(embed, decoder, config, spec)
         self._ends, self._pad, self._loops = ends, pad, loops
         self._num_beams, self._penalty = num_beams, penalty
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -129,6 +129,20 @@ class Prompt:
     def rows(self) -> int:
         """N."""
         return len(self.embeds)
+
+    @property
+    def first_row(self) -> Prompt:
+        """The first row alone."""
+        return replace(
+            self,
+            embeds=self.embeds[:1],
+            mask=self.mask[:1],
+            positions=None if self.positions is None else self.positions[:1],
+            per_token={name: PerToken(each.values[:1], each.following[:1]) for name, each in self.per_token.items()},
+            context={name: each[:1] for name, each in self.context.items()},
+            seeds=None if self.seeds is None else self.seeds[:1],
+            ids=None if self.ids is None else self.ids[:1],
+        )
 
     def token_positions(self) -> I64:
         """Positions of the prompt's tokens, (N, L) or (N, 3, L)."""

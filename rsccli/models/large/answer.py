@@ -9,35 +9,66 @@ from rsccli.types import CaptionStatus
 
 # Up to four words between a denial and what it denies; a comma or an "and" ends its reach.
 _FEW = r"(?:(?!and\b)[\w-]+\s+){0,4}?"
-_NONE = rf"(?:no(?!\s+longer)|without|(?:not|cannot)\s+{_FEW}any|hardly\s+any|barely\s+any)"
+_NO = r"no(?!\s+(?:longer|fewer|less|doubt)\b)"
+_NONE = rf"(?:{_NO}|without|(?:not|cannot|neither)\s+{_FEW}any|(?:hardly|barely|scarcely)\s+any)"
 _BE = r"(?:is|are|was|were|remain|remains|remained|stay|stays|stayed|look|looks|seem|seems|appear|appears|appeared)"
 _DONE = (
-    r"(?:built|constructed|erected|demolished|destroyed|damaged|removed|replaced|added|cleared|flooded|inundated|burnt|"
-    r"burned|changed|altered|affected|converted|gone|missing|expanded|collapsed|grown|become|disappeared|appeared)"
+    r"(?:built|constructed|erected|created|established|demolished|dismantled|destroyed|damaged|removed|replaced|added|"
+    r"cleared|felled|flooded|inundated|submerged|burnt|burned|changed|altered|affected|converted|transformed|gone|"
+    r"missing|expanded|extended|widened|narrowed|enlarged|rebuilt|collapsed|grown|become|disappeared|appeared)"
 )
+_HAS_DONE = rf"(?:has|have|had|is|are|was|were|been|being)\s+(?:\w+ly\s+|been\s+|now\s+)*{_DONE}"
+_SCENES = r"(?:scenes?|images?|pictures?|photos?|views?|areas?|places?)"
+# What may follow where "same" and "identical" speak of the scene and not of "identical houses".
+_ENDS = r"(?=\s*[.,;:!]|\s*$|\s+(?:as|in|on|at|to|and|with|for|between|across)\b)"
+_LY = r"(?:\w+ly\s+|almost\s+|the\s+|very\s+|much\s+)*"
 
 #: Says of the whole scene that it is as before, LEVIR-CC's five sentences among them.
 _SAME = re.compile(
-    rf"\b{_NONE}\s+{_FEW}(?:changes?|differences?|alterations?|modifications?)\b"
-    rf"|\bnothing\s+{_FEW}(?:changed|different)\b|\bthe\s+same\s+as\s+before\b|\bidentical\b",
+    rf"\b(?:{_NONE}|(?<!\ba\s)(?:little|few))\s+{_FEW}(?:changes?|differences?|alterations?|modifications?|variations?)\b"
+    rf"|\b(?:nothing|(?<!\ba\s)little)\s+{_FEW}(?:changed|different|happened|occurred)\b"
+    rf"|\bnothing\s+(?:new\b|to\s+(?:mention|report)\b)|\bsame\s+(?:{_SCENES}\s+)?as\s+before\b"
+    rf"|\b{_BE}\s+(?:to\s+be\s+)?{_LY}(?:identical{_ENDS}|indistinguishable\b|alike\b)|\bidentical\s+{_SCENES}\b"
+    r"|^\W*(?:no|none|nothing|unchanged|identical|(?:the\s+)?same)\W*$",
     re.IGNORECASE,
 )
 #: Says it of something; the rest may have changed.
 _SPARED = re.compile(
-    rf"\b{_NONE}\s+{_FEW}(?:damages?|new|signs?\s+of|evidence\s+of|(?:is|are|was|were|been)\s+{_DONE})\b"
+    rf"\b{_NONE}\s+{_FEW}(?:damages?|new|signs?\s+of|evidence\s+of)\b"
+    rf"|\b{_NO}\s+{_FEW}(?:(?:is|are|was|were|been)\s+{_DONE}|constructions?|developments?|demolitions?|destruction)\b"
     rf"|\b(?:none|not(?!\s+(?:only|all|every)))\s+{_FEW}(?:change|differ|different|{_DONE})\b"
-    rf"|\b{_BE}\s+(?:to\s+be\s+)?(?:\w+ly\s+|almost\s+|the\s+|very\s+|much\s+)*"
-    r"(?:unchanged|intact|undamaged|unaffected|same(?=\s*[.,;!]|\s*$|\s+(?:as|in|on|at|and|with|for|between|across)\b))",
+    rf"|\b{_BE}\s+(?:to\s+be\s+)?{_LY}"
+    rf"(?:unchanged|unaltered|intact|undamaged|undisturbed|untouched|unaffected|stable|same{_ENDS})",
     re.IGNORECASE,
 )
 #: Says that something is not as it was.
 _OTHER = re.compile(
-    rf"\b(?:has|have|had|is|are|was|were|been|being)\s+(?:\w+ly\s+|been\s+|now\s+)*{_DONE}\b"
+    rf"\b{_HAS_DONE}\b"
     r"|\b(?:new|newly|no\s+longer|became|disappeared|vanished|more|less|fewer|greener|browner|drier|larger|smaller|wider"
     r"|denser|brighter|darker|higher|lower)\b",
     re.IGNORECASE,
 )
-_TURN = re.compile(r"[,;]?\s*\b(but|however|although|though|except|while|whereas|yet)\b,?\s*", re.IGNORECASE)
+#: Says it by denying the contrary.
+_NOT_SAME = re.compile(
+    rf"\b(?:not|never|no\s+longer)\s+{_FEW}(?:same|identical|alike|stable|intact|un(?:changed|altered|damaged|affected))\b",
+    re.IGNORECASE,
+)
+#: Says in the words before a denial that something was done, and not that it stood there at both dates.
+_FIRST = re.compile(
+    rf"^(?!.*\b(?:that|which|who|both|already|previously|before|existing)\b).*\b{_HAS_DONE}\b", re.I | re.S
+)
+#: Says it in the words after a denial of the whole, in a clause with a subject of its own.
+_THEN = re.compile(
+    r"(?:[,:]|\band\b)\s*(?:only\s+|also\s+|just\s+)?(?:a|an|the|one|two|three|some|several|many|few)\s+"
+    rf"(?:(?!(?:not?|that|which)\b)[\w-]+\s+){{1,6}}?(?:{_HAS_DONE}\b|(?:replaced?s?|emerge[sd]?)\b"
+    r"|(?:dis)?appear(?:s|ed)?(?=\s*[.,;]|\s*$|\s+(?:on|in|at|along|beside|near|next|around|by|where|between)\b))",
+    re.IGNORECASE,
+)
+_EXCEPT = (
+    r"except(?:ing)?|apart\s+from|aside\s+from|other\s+than|besides|excluding|save\s+for|with\s+the\s+exception\s+of"
+)
+_TURN = re.compile(rf"[,;]?\s*\b(but|however|although|though|while|whereas|yet|{_EXCEPT})\b,?\s*", re.IGNORECASE)
+_LEADS = re.compile(rf"(?P<except>{_EXCEPT})|although|though|while|whereas", re.IGNORECASE)
 
 
 def status_of(text: str) -> tuple[CaptionStatus, str | None]:
@@ -48,22 +79,34 @@ def status_of(text: str) -> tuple[CaptionStatus, str | None]:
     """
     if not re.search(r"\w", text):
         return "unsure", "the model said nothing"
-    denials: list[bool | None] = []
-    for words, turned in _clauses(text):
-        same = bool(_SAME.search(words))
-        if same or _SPARED.search(words):
-            denials.append(same)
-        elif turned or _OTHER.search(words):
-            if any(each is not None for each in denials):
+    first: bool | None = None
+    whole = part = False
+    for number, (words, turned) in enumerate(_clauses(text)):
+        denied, told = _said(words)
+        first = denied if number == 0 else first
+        whole, part = whole or denied is True, part or denied is False
+        if told or (turned and denied is None and (whole or part)):
+            if whole or part:
                 return "unsure", "the caption says both that something changed and that nothing did"
             return "changed", None
-        else:
-            denials.append(None)
-    if all(each is None for each in denials):
-        return "changed", None
-    if denials[0] is not None or True in denials:
+    if first is not None or whole:
         return "unchanged", None
-    return "unsure", "the caption says of a part alone that it did not change"
+    if part:
+        return "unsure", "the caption says of a part alone that it did not change"
+    return "changed", None
+
+
+def _said(words: str) -> tuple[bool | None, bool]:
+    """What one clause denies (True: any change; False: that of a part; None: nothing), and whether it tells of one."""
+    if _NOT_SAME.search(words):
+        return None, True
+    same = _SAME.search(words)
+    denial = same or _SPARED.search(words)
+    if denial is None:
+        return None, _OTHER.search(words) is not None
+    if _FIRST.search(words[: denial.start()]):
+        return None, True
+    return same is not None, same is not None and _THEN.search(words, same.end()) is not None
 
 
 def _clauses(text: str) -> Iterator[tuple[str, bool]]:
@@ -71,8 +114,16 @@ def _clauses(text: str) -> Iterator[tuple[str, bool]]:
     plain = re.sub(r"(?i)n['’]t\b", " not", text)
     for sentence in re.split(r"(?i)(?<=[.!?])\s+|;\s*|,\s*(?=with\b)", plain.strip()):
         pieces = _TURN.split(sentence)
-        yield pieces[0], False
-        for words in pieces[2::2]:
+        lead = _LEADS.fullmatch(pieces[1]) if len(pieces) > 1 and not pieces[0] else None
+        first, comma, rest = pieces[2].partition(",") if lead else ("", "", "")
+        if lead and comma:
+            # "Except for a house, nothing changed" is "nothing changed except for a house".
+            yield from [(rest, False), (first, True)] if lead["except"] else [(first, True), (rest, False)]
+        else:
+            yield pieces[0], False
+            if len(pieces) > 1:
+                yield pieces[2], True
+        for words in pieces[4::2]:
             yield words, True
 
 
