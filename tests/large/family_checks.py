@@ -30,6 +30,7 @@ from rsccli.run.caption import CaptionJob, prepare_job, run_caption
 from rsccli.types import TilePair
 
 STEPS = 16
+BATCHES = ((0,), (0, 2), (1, 0, 2))
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,23 @@ class Compared:
     tokens: int
 
 
-def check_parity(exported: Exported, beams: int = 1) -> Compared:
-    """One tile, a batch with different valid areas, and mixed shapes: the same tokens as ``generate()``."""
+def check_wide(exported: Exported, beam_tiles: int = 2) -> tuple[Compared, Compared]:
+    """A checkpoint of published width: all of `check_parity` greedily, a batch of tiles with four beams."""
+    return check_parity(exported), check_parity(exported, 4, [BATCHES[1][:beam_tiles]])
+
+
+def check_parity(exported: Exported, beams: int = 1, batches: Sequence[Sequence[int]] = BATCHES) -> Compared:
+    """One tile, a batch with different valid areas, and mixed shapes: the same tokens as ``generate()``.
+
+    Args:
+        batches: of the sample pairs: 0 is whole, 1 has another shape, 2 is valid in part.
+    """
     captioner = exported.open(num_beams=beams)
     try:
-        whole, narrow, partly = sample_pairs()
+        samples = sample_pairs()
         seen_words, captions, tokens = set(), 0, 0
-        for pairs in ([whole], [whole, partly], [narrow, whole, partly]):
+        for batch in batches:
+            pairs = [samples[place] for place in batch]
             ours = [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)]
             theirs = reference(exported, captioner, pairs, beams)
             assert ours == theirs
@@ -108,7 +119,9 @@ def check_parity(exported: Exported, beams: int = 1) -> Compared:
             seen_words.update(ours)
         with short_stretches():
             assert [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)] == ours
-        assert len(seen_words) >= 2, "the checkpoint says the same of everything: nothing was tested"
+        assert len(seen_words) >= min(2, max(map(len, batches))), (
+            "the checkpoint says the same of everything: nothing was tested"
+        )
         assert max(len(set(words)) for words in seen_words) >= 4, "the checkpoint is too dull to test anything"
         return Compared(captions, tokens)
     finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cases import CASES, Case
-from family_checks import check_parity, export_small
+from family_checks import check_parity, check_wide, export_small
 
 from rsccli.models.large.compared import TABLE
 
@@ -31,16 +31,18 @@ def compare(case: Case, real: bool) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         make = partial(case.make, real=True) if real else case.make
         exported = export_small(make, Path(folder), **case.options)
-        greedy = check_parity(exported)
-        beams = None if real else check_parity(exported, 4)
+        if real:
+            greedy, beams = check_wide(exported, case.wide_beam_tiles)
+        else:
+            greedy, beams = check_parity(exported), check_parity(exported, 4)
         parity = json.loads((exported.bundle / "rsccli.json").read_text())["parity"]
     return {
         "family": case.family,
         "layout": case.layout,
         "width": "real" if real else "small",
         "greedy": [greedy.captions, greedy.captions],
-        "beams": [beams.captions, beams.captions] if beams else [0, 0],
-        "tokens": greedy.tokens + (beams.tokens if beams else 0),
+        "beams": [beams.captions, beams.captions],
+        "tokens": greedy.tokens + beams.tokens,
         "logits": parity["logits_relative"],
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }

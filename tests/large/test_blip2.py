@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +59,3 @@ def test_pictures_may_stand_among_the_words(exported: Exported, tmp_path: Path) 
 )
 def test_what_cannot_be_exported_is_refused(config: dict[str, object], word: str) -> None:
     assert word in (Blip2().check(config) or "")
-
-
-@pytest.mark.slow
-def test_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(partial(make_blip2, real=True), tmp_path))

@@ -36,8 +36,3 @@ def test_prompts_read_as_the_processor_writes_them(exported: Exported) -> None:
 def test_an_answer_ends_with_its_turn(exported: Exported) -> None:
     ends = exported.open().manifest.tokens.ends
     assert set(ends) == set(exported.processor.tokenizer.convert_tokens_to_ids(["</s>", "<end_of_utterance>"]))
-
-
-@pytest.mark.slow
-def test_the_published_width_holds_too(tmp_path: Path) -> None:
-    check_parity(export_small(lambda folder: make_idefics(folder, real=True), tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +72,3 @@ def test_an_instruction_is_cut_to_what_the_encoder_can_read(exported: Exported) 
 def test_t5_is_refused() -> None:
     config = {"text_config": {"model_type": "t5"}, "image_token_index": 4}
     assert "T5" in (InstructBlip().check(config) or "")
-
-
-@pytest.mark.slow
-def test_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(partial(make_instructblip, real=True), tmp_path))

@@ -66,16 +66,3 @@ def test_what_is_not_known_is_refused() -> None:
     assert InternVL().check({"text_config": {"model_type": "qwen3_moe", "num_experts": 8}}) is not None
     assert InternVL().check({"vision_feature_layer": -2}) is not None
     assert InternVL().check({"vision_feature_layer": -1, "text_config": {"model_type": "qwen2"}}) is None
-
-
-def make_wide(folder: Path) -> Path:
-    """The published width; no image is cut into more than two tiles, as prompts of twelve take 19 GB of memory here."""
-    make_internvl3(folder, real=True)
-    path = folder / "preprocessor_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "max_patches": 2}))
-    return folder
-
-
-@pytest.mark.slow
-def test_the_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(make_wide, tmp_path))

@@ -71,9 +71,3 @@ def test_only_its_own_class_is_read() -> None:
     reason = family.check({"model_type": "llava", "vision_config": {"model_type": "dinov2"}})
     assert reason is not None and "'dinov2'" in reason
     assert family_of({"model_type": "llava", "vision_config": {"model_type": "pixtral"}}, "here").name == "pixtral"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", MAKERS)
-def test_the_published_width(kind: str, tmp_path: Path) -> None:
-    check_parity(export_small(functools.partial(MAKERS[kind], real=True), tmp_path))

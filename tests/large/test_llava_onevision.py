@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,8 +92,3 @@ def test_what_is_not_known_is_refused() -> None:
     assert family.check({"vision_config": {"model_type": "mlcd"}}) is not None
     assert family.check({**siglip, "vision_feature_select_strategy": "default"}) is not None
     assert family.check({**siglip, "vision_aspect_ratio": "pad"}) is not None
-
-
-@pytest.mark.slow
-def test_the_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(functools.partial(make_llava_onevision, real=True), tmp_path))

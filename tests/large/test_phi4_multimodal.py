@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +79,3 @@ def test_an_adapter_of_another_model_is_refused(adapted: Path) -> None:
     save_file({name.replace("layers.1", "layers.7"): each for name, each in load_file(path).items()}, path)
     with pytest.raises(ModelError, match="does not fit"):
         Phi4Multimodal().model(adapted, torch.float32)
-
-
-@pytest.mark.slow
-def test_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(partial(make_phi4_multimodal, real=True), tmp_path))

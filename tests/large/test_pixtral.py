@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +53,3 @@ def test_the_thinnest_images_pass(exported: Exported) -> None:
     finally:
         captioner.close()
     assert shapes == [(1, 6), (6, 1)]
-
-
-@pytest.mark.slow
-def test_the_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(functools.partial(make_pixtral, real=True), tmp_path))

@@ -39,8 +39,3 @@ def test_windows_are_those_of_transformers(exported: Exported) -> None:
         theirs = np.repeat(np.arange(len(ends) - 1), np.diff(ends) // visual.spatial_merge_unit)
         ours = numbers[order.numpy(), 0]
         assert ((ours[:, None] == ours) == (theirs[:, None] == theirs)).all()
-
-
-@pytest.mark.slow
-def test_the_published_width_holds_too(tmp_path: Path) -> None:
-    check_parity(export_small(lambda folder: make_qwen2_5_vl(folder, real=True), tmp_path))

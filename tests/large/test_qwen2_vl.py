@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,3 @@ def test_the_bundle_says_what_generate_says(exported: Exported, beams: int) -> N
 
 def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> None:
     check_example(exported, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_published_width(tmp_path: Path) -> None:
-    check_parity(export_small(functools.partial(make_qwen2_vl, real=True), tmp_path))

@@ -70,8 +70,3 @@ def make_with_experts(folder: Path) -> Path:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_experts(with_experts: Exported, beams: int) -> None:
     check_parity(with_experts, beams)
-
-
-@pytest.mark.slow
-def test_the_published_width_holds_too(tmp_path: Path) -> None:
-    check_parity(export_small(lambda folder: make_qwen3_vl(folder, real=True), tmp_path))

@@ -51,9 +51,3 @@ def test_what_is_asked_changes_nothing(exported: Exported) -> None:
 )
 def test_what_cannot_be_exported_is_refused(parts: dict[str, dict[str, str]], word: str) -> None:
     assert word in (VisionEncoderDecoder().check(parts) or "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["vit", "swin", "bert"])
-def test_published_width(tmp_path: Path, kind: str) -> None:
-    check_parity(export_small(partial(make_vision_encoder_decoder, kind=kind, real=True), tmp_path))
