@@ -70,7 +70,7 @@ class DeviceError(ModelError):
 
 
 class FailedTilesError(RsccliError):
-    """The run finished and the output is whole, but some tiles could not be read or captioned."""
+    """The run finished and the output is whole, but some tiles, pairs or files could not be used."""
 
     exit_code = 5
 
