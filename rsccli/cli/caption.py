@@ -355,7 +355,7 @@ def caption(
       rsccli caption https://host/pre.tif s3://bucket/post.tif -o out.fgb --dry-run
     """
     from rsccli.models.captioner import CaptionerOptions
-    from rsccli.models.sessions import parse_provider_options
+    from rsccli.models.providers import parse_provider_options
     from rsccli.run.caption import CaptionJob, failed_tiles, prepare_job, run_caption, stream_caption
     from rsccli.run.captioners import AskingOptions
 

@@ -131,7 +131,8 @@ def _rasters() -> dict[str, object]:
 def _devices() -> dict[str, object]:
     import onnxruntime
 
-    from rsccli.models.sessions import gpu_count, resolve_device, why_unusable
+    from rsccli.models.devices import gpu_count, resolve_device
+    from rsccli.models.sessions import why_unusable
 
     found: dict[str, object] = {
         "onnxruntime": onnxruntime.__version__,

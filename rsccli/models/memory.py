@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rsccli.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
-    from rsccli.models.sessions import Device
+    from rsccli.models.devices import Device
 
 _MB = 2**20
 _MEMINFO = Path("/proc/meminfo")

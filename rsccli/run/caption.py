@@ -17,8 +17,8 @@ from rsccli.geo.grid import grid_gsd_m
 from rsccli.geo.identity import local_path
 from rsccli.geo.pair import PairOptions, PreparedPair, prepare_pair
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.models.devices import worker_devices
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, fitting_batch_size
-from rsccli.models.sessions import worker_devices
 from rsccli.output.features import Feature, build_features
 from rsccli.output.report import write_reports
 from rsccli.output.style import write_style

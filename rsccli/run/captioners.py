@@ -10,9 +10,9 @@ from rsccli.errors import UsageProblem
 from rsccli.geo.footprint import footprints
 from rsccli.geo.pair import PreparedPair
 from rsccli.models.captioner import Captioner, CaptionerInfo, CaptionerOptions
+from rsccli.models.devices import worker_devices
 from rsccli.models.prompts import OWN, load_template
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, load_captioner
-from rsccli.models.sessions import worker_devices
 from rsccli.run.asked import AskedCaptioner, Asking
 from rsccli.run.labels import Labels, Rule, read_labels
 from rsccli.run.pool import PooledCaptioner

@@ -16,8 +16,7 @@ from rsccli.datasets.xbd.label import read_date, read_label
 from rsccli.datasets.xbd.parts import parts_of
 from rsccli.errors import InputError
 from rsccli.models.outlines import LEVELS
-from rsccli.run.labels import Rule
-from rsccli.run.pixel_labels import pixel_labels
+from rsccli.run.labels import Rule, pixel_labels
 
 SIZE = (1024, 1024)
 NONE = dict.fromkeys(LEVELS, 0)

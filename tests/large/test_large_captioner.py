@@ -15,6 +15,7 @@ from command import Made
 
 from rsccli.errors import ModelError, UsageProblem
 from rsccli.models.captioner import CaptionerOptions
+from rsccli.models.decoding import prefill
 from rsccli.models.decoding.lean import LeanDecoder
 from rsccli.models.large import families, torch_backend
 from rsccli.models.large.captioner import LargeCaptioner, LargeFactory
@@ -131,7 +132,10 @@ def test_no_pairs_and_no_questions(captioner: LargeCaptioner) -> None:
 # ---- what all prompts of a batch begin with ----
 
 
-def test_the_beginning_of_all_prompts_is_computed_once(captioner: LargeCaptioner) -> None:
+def test_the_beginning_of_all_prompts_is_computed_once(
+    captioner: LargeCaptioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefill, "TOKENS", 10**6)  # each prompt in one stretch
     pairs = sample_pairs()
     prompt = captioner._prompt(captioner.see(pairs), None)
     chat = captioner.manifest.chat

@@ -35,10 +35,11 @@ from rsccli.models.decoding.tokens import (
     penalised,
     without_loop,
 )
+from rsccli.models.devices import Device
 from rsccli.models.large.captioner import LOOPS
 from rsccli.models.large.family import Row, collate
 from rsccli.models.manifest import DecoderSpec
-from rsccli.models.sessions import Device, open_session
+from rsccli.models.sessions import open_session
 
 F32 = npt.NDArray[np.float32]
 EOS = 2

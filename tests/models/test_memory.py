@@ -13,8 +13,8 @@ import pytest
 
 from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.models import memory
+from rsccli.models.devices import Device, gpu_count
 from rsccli.models.memory import available_mb, is_out_of_memory
-from rsccli.models.sessions import Device, gpu_count
 
 NOWHERE = Path("/nonexistent")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells of memory in /proc")
@@ -104,7 +104,7 @@ def test_no_control_groups(tmp_path: Path, text: str) -> None:
 @linux
 def test_a_limit_on_the_address_space_counts() -> None:
     code = (
-        "import resource; from rsccli.models.memory import available_mb; from rsccli.models.sessions import Device;"
+        "import resource; from rsccli.models.memory import available_mb; from rsccli.models.devices import Device;"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 50 * 2**20, resource.RLIM_INFINITY));"
         "print(available_mb(Device('cpu')))"
@@ -212,7 +212,8 @@ import onnxruntime
 from onnx import TensorProto, helper
 from pathlib import Path
 from rsccli.models.memory import is_out_of_memory
-from rsccli.models.sessions import Device, open_session, session_options
+from rsccli.models.devices import Device
+from rsccli.models.sessions import open_session, session_options
 
 what, arena, folder = sys.argv[1], sys.argv[2] == "arena", Path(sys.argv[3])
 VALUE = helper.make_tensor_value_info

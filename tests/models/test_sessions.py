@@ -14,20 +14,10 @@ import onnxruntime
 import pytest
 
 from rsccli.errors import BundleError, DeviceError, UsageProblem
-from rsccli.models import sessions
-from rsccli.models.sessions import (
-    Device,
-    check_dtype,
-    cuda_devices,
-    engine_folder,
-    gpu_count,
-    open_session,
-    open_sessions,
-    parse_provider_options,
-    resolve_device,
-    why_unusable,
-    worker_devices,
-)
+from rsccli.models import devices, sessions
+from rsccli.models.cores import usable_cores
+from rsccli.models.devices import Device, gpu_count, resolve_device
+from rsccli.models.sessions import open_session, open_sessions, session_options, why_unusable
 
 gpu_wheel = pytest.mark.skipif(
     "TensorrtExecutionProvider" not in onnxruntime.get_available_providers(),
@@ -48,26 +38,6 @@ def test_the_probe_is_the_graph_that_its_comment_says() -> None:
 def test_cpu_is_usable() -> None:
     assert resolve_device("cpu") == Device("cpu")
     assert why_unusable("cpu") is None
-
-
-UNKNOWN = ["gpu", "", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0", "cuda:1 ", "tensorrt:", "trt", "cuda:\u0661"]
-
-
-@pytest.mark.parametrize("name", [*UNKNOWN, "cuda:all", "cuda:0,1"])
-def test_unknown_devices_are_refused(name: str) -> None:
-    with pytest.raises(DeviceError, match="give auto, cpu, cuda or cuda:INDEX, or tensorrt or tensorrt:INDEX"):
-        resolve_device(name)
-
-
-def test_what_a_device_says_of_itself() -> None:
-    cpu, cuda, tensorrt = Device("cpu"), Device("cuda", 1), Device("tensorrt", 2)
-    assert [str(each) for each in (cpu, cuda, tensorrt)] == ["cpu", "cuda:1", "tensorrt:2"]
-    assert [each.memory for each in (cpu, cuda, tensorrt)] == ["cpu", "cuda", "cuda"]
-    assert [each.provider for each in (cpu, cuda, tensorrt)] == [
-        "CPUExecutionProvider",
-        "CUDAExecutionProvider",
-        "TensorrtExecutionProvider",
-    ]
 
 
 @no_gpu
@@ -103,29 +73,6 @@ def test_a_gpu_that_is_not_there_is_not_usable() -> None:
     assert "--device cpu" in (why_unusable("tensorrt") or "")
 
 
-@pytest.mark.parametrize(("name", "provider"), [("cuda", "CUDA"), ("tensorrt", "TensorRT")])
-def test_a_wheel_without_the_provider_is_named(monkeypatch: pytest.MonkeyPatch, name: str, provider: str) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match=f"has no {provider} provider: install onnxruntime-gpu"):
-        resolve_device(name)
-    assert resolve_device("auto") == Device("cpu")
-
-
-@gpu_wheel
-def test_an_environment_that_hides_gpus_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 0)
-    with pytest.raises(DeviceError, match=r"finds no GPU here \(CUDA_VISIBLE_DEVICES is ''\)"):
-        resolve_device("cuda")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
-    with pytest.raises(DeviceError, match=r"there is 1 GPU, cuda:0 \(CUDA_VISIBLE_DEVICES is '3'\)"):
-        resolve_device("cuda:3")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with pytest.raises(DeviceError, match=r"there is 1 GPU, tensorrt:0$"):
-        resolve_device("tensorrt:1")
-
-
 @no_gpu
 def test_auto_without_a_gpu_is_the_cpu(scripted: Path) -> None:
     device, opened = open_sessions([scripted / "embed.onnx", scripted / "decoder.onnx"], "auto")
@@ -141,75 +88,13 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_is_not_usable(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A driver with a GPU, but no CUDA libraries: the sessions are real, only the driver's answer is made up."""
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
+    monkeypatch.setattr(devices, "gpu_count", lambda: 1)
     device, _opened = open_sessions([scripted / "embed.onnx"], "auto")
     assert device == Device("cpu")
     assert "going on with the CPU" in caplog.text
     assert capfd.readouterr().out == "", "stdout is for features"
     with pytest.raises(DeviceError):
         open_sessions([scripted / "embed.onnx"], "cuda")
-
-
-def test_an_index_beyond_the_gpus_says_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("this onnxruntime has no CUDA provider")
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 2)
-    assert resolve_device("cuda:1") == Device("cuda", 1)
-    with pytest.raises(DeviceError, match="there are 2 GPUs, cuda:0 to cuda:1"):
-        resolve_device("cuda:2")
-
-
-def test_the_gpus_are_those_that_the_driver_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 2)
-    assert cuda_devices() == (Device("cuda", 0), Device("cuda", 1))
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 0)
-    assert cuda_devices() == ()
-
-
-@gpu_wheel
-@pytest.mark.parametrize(
-    ("asked", "workers"),
-    [
-        ("auto", ("auto",)),
-        ("cpu", ("cpu",)),
-        ("cuda", ("cuda:0",)),
-        ("cuda:1", ("cuda:1",)),
-        ("cuda:2,0", ("cuda:2", "cuda:0")),
-        ("cuda:all", ("cuda:0", "cuda:1", "cuda:2")),
-        ("tensorrt", ("tensorrt:0",)),
-        ("tensorrt:all", ("tensorrt:0", "tensorrt:1", "tensorrt:2")),
-    ],
-)
-def test_one_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch, asked: str, workers: tuple[str, ...]) -> None:
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 3)
-    assert worker_devices(asked) == workers
-
-
-@gpu_wheel
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ("cuda:3", "there are 3 GPUs, cuda:0 to cuda:2"),
-        ("cuda:0,3", "there are 3 GPUs, cuda:0 to cuda:2"),
-        ("cuda:1,1", "names a GPU twice"),
-        ("cuda:0,", "is unknown: give auto"),
-        ("cpu:all", "is unknown: give auto"),
-        ("cuda:all,1", "is unknown: give auto"),
-        *((name, "is unknown: give auto") for name in UNKNOWN),
-    ],
-)
-def test_workers_that_cannot_be(monkeypatch: pytest.MonkeyPatch, asked: str, message: str) -> None:
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 3)
-    with pytest.raises(DeviceError, match=message):
-        worker_devices(asked)
-
-
-@no_gpu
-@pytest.mark.parametrize("asked", ["cuda", "cuda:all", "cuda:0,1", "tensorrt:all"])
-def test_no_workers_without_a_gpu(asked: str) -> None:
-    with pytest.raises(DeviceError, match="--device cpu"):
-        worker_devices(asked)
-    assert worker_devices("cpu") == ("cpu",)
 
 
 def write_matmul(path: Path, element: int) -> Path:
@@ -245,45 +130,9 @@ def test_the_cpu_does_not_run_bf16(tmp_path: Path) -> None:
 @no_gpu
 def test_auto_does_not_end_in_a_cpu_that_cannot_run_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_matmul(tmp_path / "bf16.onnx", onnx.TensorProto.BFLOAT16)
-    monkeypatch.setattr(sessions, "gpu_count", lambda: 1)
+    monkeypatch.setattr(devices, "gpu_count", lambda: 1)
     with pytest.raises(DeviceError, match="holds bf16 weights"):
         open_sessions([path], "auto", dtype="bf16")
-
-
-@pytest.mark.parametrize(
-    ("device", "dtype"),
-    [(Device("cpu"), "fp32"), (Device("cpu"), "fp16"), (Device("cuda"), "bf16"), (Device("tensorrt"), "bf16")],
-)
-def test_dtypes_that_run(device: Device, dtype: str) -> None:
-    check_dtype(device, dtype, Path("bundle"))
-
-
-def test_provider_options_are_parsed() -> None:
-    assert parse_provider_options([]) == {}
-    assert parse_provider_options(["gpu_mem_limit=8000000000", " use_tf32 = 1 ", "trt_profile_min_shapes=x:1x3=y"]) == {
-        "gpu_mem_limit": "8000000000",
-        "use_tf32": "1",
-        "trt_profile_min_shapes": "x:1x3=y",
-    }
-
-
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        (["gpu_mem_limit"], "is not of the form NAME=VALUE"),
-        (["gpu_mem_limit="], "is not of the form NAME=VALUE"),
-        (["=1"], "is not of the form NAME=VALUE"),
-        ([""], "is not of the form NAME=VALUE"),
-        (["gpu mem=1"], "is not of the form NAME=VALUE"),
-        (["use_tf32=0", "use_tf32=1"], "'use_tf32' is given twice"),
-        (["device_id=1"], "give --device cuda:INDEX"),
-        (["user_compute_stream=140000"], "is an address inside the process"),
-    ],
-)
-def test_provider_options_that_cannot_be(entries: list[str], message: str) -> None:
-    with pytest.raises(UsageProblem, match=message) as caught:
-        parse_provider_options(entries)
-    assert caught.value.exit_code == 2
 
 
 def test_the_cpu_takes_no_provider_options(scripted: Path) -> None:
@@ -302,58 +151,6 @@ def test_auto_on_the_cpu_goes_on_without_provider_options(scripted: Path, caplog
     device, _opened = open_sessions([scripted / "embed.onnx"], "auto", provider_options={"gpu_mem_limit": "1"})
     assert device == Device("cpu")
     assert "going on without them" in caplog.text
-
-
-def test_provider_options_go_over_our_own_and_only_to_the_first_provider() -> None:
-    ours = sessions.cuda_provider_options(1)
-    (name, options), last = sessions._providers(Device("cuda", 1), {"use_tf32": "1", "prefer_nhwc": "1"})
-    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert options == {**ours, "use_tf32": "1", "prefer_nhwc": "1"}
-    first, second, last = sessions._providers(Device("tensorrt", 1), {"trt_fp16_enable": "False"}, "fp16")
-    assert first == ("TensorrtExecutionProvider", {"device_id": "1", "trt_fp16_enable": "False"})
-    assert second == ("CUDAExecutionProvider", ours)
-    assert last == "CPUExecutionProvider"
-
-
-@pytest.mark.parametrize(
-    ("dtype", "more"),
-    [("fp32", {}), ("fp16", {"trt_fp16_enable": "True"}), ("bf16", {"trt_bf16_enable": "True"}), ("int8", {})],
-)
-def test_tensorrt_uses_no_less_than_the_bundle_holds(dtype: str, more: dict[str, str]) -> None:
-    assert sessions.tensorrt_provider_options(2, dtype) == {"device_id": "2", **more}
-
-
-def test_engines_are_kept_by_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime's own name of an engine knows nothing of the weights."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    paths = [tmp_path / name / "encoder.onnx" for name in ("old", "new", "same")]
-    for path, manifest in zip(paths, ("1", "2", "1"), strict=True):
-        path.parent.mkdir()
-        path.write_bytes(b"graph")
-        path.with_name("rsccli.json").write_text(manifest)
-    old, new, same = (engine_folder(path) for path in paths)
-    assert old == same != new
-    assert old is not None and old.is_dir() and old.parent == tmp_path / "cache" / "rsccli" / "tensorrt"
-    options = sessions.tensorrt_provider_options(0, "fp32", old)
-    assert options["trt_engine_cache_enable"] == "True"
-    assert options["trt_engine_cache_path"] == str(old)
-    assert engine_folder(paths[0], str(tmp_path / "mine")) == tmp_path / "mine" / old.name
-    paths[0].with_name("rsccli.json").unlink()
-    assert engine_folder(paths[0]) not in (None, old)
-
-
-def test_a_relative_cache_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert sessions._cache_root() == tmp_path / ".cache" / "rsccli" / "tensorrt"
-
-
-def test_no_folder_for_engines_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").write_text("in the way")
-    (tmp_path / "encoder.onnx").write_bytes(b"graph")
-    assert engine_folder(tmp_path / "encoder.onnx", str(tmp_path / "file")) is None
-    assert engine_folder(tmp_path / "gone.onnx", str(tmp_path)) is None
-    assert caplog.text.count("engines are built again at each start") == 2
 
 
 @with_gpu
@@ -383,8 +180,8 @@ def test_a_vanished_graph_is_named(tmp_path: Path) -> None:
 
 
 def test_threads_are_taken_and_default_to_the_usable_cores() -> None:
-    assert sessions.session_options(Device("cpu"), 3).intra_op_num_threads == 3
-    assert sessions.session_options(Device("cpu")).intra_op_num_threads == sessions.usable_cores()
+    assert session_options(Device("cpu"), 3).intra_op_num_threads == 3
+    assert session_options(Device("cpu")).intra_op_num_threads == usable_cores()
 
 
 def test_sessions_print_nothing(scripted: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -427,7 +224,8 @@ STAND_INS = {
 ATTEMPTS = """
 import json, os, sys
 from pathlib import Path
-from rsccli.models.sessions import Device, open_session, open_sessions
+from rsccli.models.devices import Device
+from rsccli.models.sessions import open_session, open_sessions
 
 path, told = Path(sys.argv[1]), {}
 

@@ -13,8 +13,7 @@ import shapely
 
 from rsccli.errors import InputError
 from rsccli.geo.geometry import F64, WGS84, pixel_size_m
-from rsccli.run.labels import Labels, Rule, Shapes
-from rsccli.run.pixel_labels import pixel_labels
+from rsccli.run.labels import Labels, Rule, Shapes, pixel_labels
 
 #: How far off a place from the label may be before it is not believed, pixels.
 FIT_PX = 2.0

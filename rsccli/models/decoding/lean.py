@@ -27,9 +27,10 @@ from rsccli.models.decoding.tokens import (
     tokens_so_far,
     without_loop,
 )
+from rsccli.models.devices import Device
 from rsccli.models.manifest import DecoderSpec
 from rsccli.models.memory import is_out_of_memory
-from rsccli.models.sessions import Device, onnxruntime_errors
+from rsccli.models.sessions import onnxruntime_errors
 
 if TYPE_CHECKING:
     import onnxruntime

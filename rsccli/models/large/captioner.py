@@ -40,7 +40,7 @@ from rsccli.types import Caption, TilePair
 if TYPE_CHECKING:
     import onnxruntime
 
-    from rsccli.models.sessions import Device
+    from rsccli.models.devices import Device
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +83,9 @@ class LargeFactory:
 
     def fitting_batch_size(self, options: CaptionerOptions, tile_px: int) -> int | None:
         """See `rsccli.models.captioner.FitsMemory`."""
+        from rsccli.models.devices import resolve_device
         from rsccli.models.large.room import rows_that_fit
         from rsccli.models.memory import available_mb
-        from rsccli.models.sessions import resolve_device
 
         manifest, _ = read_manifest_as(self._folder, parse_large)
         free = available_mb(resolve_device(options.device))
@@ -125,7 +125,8 @@ class LargeCaptioner:
     """
 
     def __init__(self, bundle: Bundle[LargeManifest], options: CaptionerOptions) -> None:
-        from rsccli.models.sessions import check_dtype, check_signature, open_sessions, resolve_device
+        from rsccli.models.devices import check_dtype, resolve_device
+        from rsccli.models.sessions import check_signature, open_sessions
 
         self.manifest = manifest = bundle.manifest
         _check_dtype(manifest, options)

@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,19 @@ def plan_export(job: ExportJob) -> Plan:
         family.crops = True
     memory = int(checkpoint.parameters * BYTES[job.dtype] * MEMORY_FACTOR + MEMORY_BASE)
     disk = int(checkpoint.parameters * BYTES[job.dtype] * DISK_FACTOR * (1.3 if job.quantize else 1))
-    _check_memory(memory, folder, job.dtype)
-    _check_disk(disk, output)
+    check_memory(memory, folder, job.dtype)
+    check_disk(disk, output)
     return Plan(job, checkpoint, family, memory, disk)
 
 
-def _check_memory(wanted: int, folder: Path, dtype: str) -> None:
+def check_memory(wanted: int, folder: Path, dtype: str) -> None:
+    """Refuse an export that needs more bytes of memory than are free.
+
+    Raises:
+        ModelError: says how much is missing.
+    """
+    from rsccli.models.devices import Device
     from rsccli.models.memory import available_mb
-    from rsccli.models.sessions import Device
 
     free = available_mb(Device("cpu"))
     if free is not None and wanted > free * 2**20:
@@ -132,7 +138,12 @@ def _check_memory(wanted: int, folder: Path, dtype: str) -> None:
         )
 
 
-def _check_disk(wanted: int, output: Path) -> None:
+def check_disk(wanted: int, output: Path) -> None:
+    """Refuse an export whose bundle has no place.
+
+    Raises:
+        OutputError: the folder cannot be written, or its disk has too little room.
+    """
     there = output.parent
     while not there.exists():
         there = there.parent
@@ -156,15 +167,26 @@ def export(plan: Plan, pairs: Sequence[TilePair], say: Say = lambda _: None) -> 
         ModelError: the checkpoint is not what it says. BundleError: the graphs do not say what PyTorch says.
         OutputError: the bundle cannot be written.
     """
-    job = plan.job
-    output = job.output.absolute()
+    with whole_bundle(plan.job.output, say) as work:
+        _write(plan, work, pairs, say)
+    return plan.job.output.absolute()
+
+
+@contextmanager
+def whole_bundle(asked: Path, say: Say) -> Iterator[Path]:
+    """A folder beside the output to write a bundle in; on success it takes the output's place, else nothing is left.
+
+    Raises:
+        OutputError: the bundle cannot be written.
+    """
+    output = asked.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{output.name}.part-", dir=output.parent))
     except OSError as error:
         raise OutputError(f"cannot write to {output.parent}: {error}; name another folder with -o") from error
     try:
-        _write(plan, work, pairs, say)
+        yield work
         work.chmod(0o755)
         if output.exists():
             shutil.rmtree(output)
@@ -174,8 +196,7 @@ def export(plan: Plan, pairs: Sequence[TilePair], say: Say = lambda _: None) -> 
     finally:
         shutil.rmtree(work, ignore_errors=True)
     size = sum(path.stat().st_size for path in output.iterdir())
-    say(f"{job.output}: {size / 1e6:.1f} MB, peak memory {peak_mb():.0f} MB")
-    return output
+    say(f"{asked}: {size / 1e6:.1f} MB, peak memory {peak_mb():.0f} MB")
 
 
 def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
@@ -209,13 +230,13 @@ def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
     processor.tokenizer.backend_tokenizer.save(str(work / TOKENIZER))
     family.files(processor, work)
     content = _content(plan, model, processor, decoder, chat, ends)
-    _seal(work, content)
+    seal(work, content)
     if job.verify:
         from rsccli.models.large.verify import compare
 
         told(f"comparing with PyTorch on {len(pairs)} tile pairs")
         content["parity"] = compare(work, family, model, processor, pairs, job, told)
-        _seal(work, content)
+        seal(work, content)
     del model
     gc.collect()
     if job.quantize:
@@ -224,11 +245,11 @@ def _write(plan: Plan, work: Path, pairs: Sequence[TilePair], say: Say) -> None:
         told("8-bit weights")
         content["parity"] = {**content["parity"], "int8": quantize(work, pairs, told)}
         content["dtype"] = "int8"
-        _seal(work, content)
+        seal(work, content)
     from rsccli.models.large.stac import item
 
     (work / STAC_ITEM).write_text(json.dumps(item(content, plan.checkpoint.parameters), indent=1) + "\n")
-    _seal(work, content)
+    seal(work, content)
 
 
 def _content(
@@ -290,7 +311,7 @@ def _licence(folder: Path, known: str | None) -> str:
     return known or "unknown: see where the checkpoint came from"
 
 
-def _seal(work: Path, content: dict[str, Any]) -> None:
+def seal(work: Path, content: dict[str, Any]) -> None:
     """Write the manifest over the files that are there now."""
     files = {path.name: _entry(path, path.stat()) for path in sorted(work.iterdir()) if path.name != MANIFEST_NAME}
     content["files"] = files
