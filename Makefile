@@ -86,7 +86,7 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-BENCHES := start raster caption memory output captioner models
+BENCHES := start raster caption memory output captioner models prefill evaluate search
 
 bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
@@ -104,6 +104,9 @@ bench-memory:    ## Peak memory from 2k to 100k pixels a side
 bench-start:     ## Time to --help and to the first caption
 bench-output:    ## Writers and readers: features a second and peak memory
 bench-captioner: ## The captioner alone, by batch size and threads
+bench-prefill:   ## Long prompts read in stretches against at once
+bench-evaluate:  ## rsccli evaluate against a plain script with the same libraries
+bench-search:    ## A million vectors: the index against plain search
 bench-models:    ## Large models: bundles against what scripts do with the same checkpoint
 
 # Each checkpoint layout is exported and compared with transformers; the table goes into the package and docs/models.md.
