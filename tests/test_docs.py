@@ -27,7 +27,19 @@ def test_cli_reference_is_what_the_command_line_says() -> None:
 
 def test_cli_reference_has_every_command() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    assert {"caption", "report", "info", "models", "env", "train"} <= set(re.findall(r"^#+ `rsccli (\w+)", text, re.M))
+    assert {
+        "caption",
+        "report",
+        "evaluate",
+        "benchmark",
+        "probe",
+        "search",
+        "dataset",
+        "info",
+        "models",
+        "env",
+        "train",
+    } <= set(re.findall(r"^#+ `rsccli (\w+)", text, re.M))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,13 +19,13 @@ from rsccli.datasets.collection.folder import (
     PROBLEMS,
     PROMPTS,
 )
-from rsccli.datasets.collection.journal import LineJournal
 from rsccli.datasets.collection.pair import LabelledPair, footprint_feature, pair_from_json
 from rsccli.datasets.collection.problem import Problem, first_of, problem_from_json
 from rsccli.datasets.collection.prompts import prompts_of
 from rsccli.errors import InputError, OutputError
 from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
+from rsccli.run.line_journal import LineJournal
 
 
 @dataclass(frozen=True)

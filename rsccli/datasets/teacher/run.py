@@ -12,7 +12,6 @@ from typing import Any
 
 from rsccli import __version__
 from rsccli.datasets.collection.folder import Dataset, read_dataset
-from rsccli.datasets.collection.journal import LineJournal
 from rsccli.datasets.collection.pair import LabelledPair
 from rsccli.datasets.collection.problem import Problem
 from rsccli.datasets.collection.progress import Progress, silent
@@ -21,6 +20,7 @@ from rsccli.datasets.teacher.outcome import Outcome, Teacher, outcome_from_json
 from rsccli.errors import ModelError, OutputError, StoppedError
 from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
+from rsccli.run.line_journal import LineJournal
 from rsccli.run.signals import StopRequest
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rsccli.datasets.collection.journal import LineJournal
 from rsccli.errors import JournalMismatchError, OutputError
+from rsccli.run.line_journal import LineJournal
 
 SPEC = {"rule": "centroid", "bands": (1, 2, 3), "size": 512}
 
@@ -68,7 +68,7 @@ def test_another_run_is_told_by_what_differs(tmp_path: Path) -> None:
 def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "a.journal"
     code = (
-        "from pathlib import Path; from rsccli.datasets.collection.journal import LineJournal; "
+        "from pathlib import Path; from rsccli.run.line_journal import LineJournal; "
         f"LineJournal(Path({str(path)!r}), {{'rule': 1}})"
     )
     with LineJournal(path, {"rule": 1}):

@@ -1,0 +1,1 @@
+"""Models over pairs with references: captions, scores, speed, next to published figures."""
