@@ -20,7 +20,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -124,6 +124,14 @@ families: $(VENV)/.installed  ## Write the table of families in docs/models.md a
 # Needs the imagery of ../shared/data; one core, about five minutes.
 model-card: $(VENV)/.installed-dev  ## Measure the bundled captioner and write docs/model-card.md
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) tests/bench/model_card.py $(CARD_ARGS)
+
+# Needs the captions of ../shared/data.
+evaluation: $(VENV)/.installed-dev  ## Score what is at hand and write docs/evaluation.md
+	@$(PY) docs/make_evaluation.py
+
+# Needs the imagery of ../shared/data; one core, about seven minutes.
+probes: $(VENV)/.installed-dev  ## Measure the probes and write docs/probes.md
+	@OMP_NUM_THREADS=1 $(PY) docs/make_probes.py
 
 finetune-demo: $(VENV)/.installed-dev  ## Adapt the captioner to Harvey pairs and say what held-out places gained
 	@$(PY) tests/bench/finetune_harvey.py -o $(OUT)/finetune-harvey $(BENCH_ARGS)
