@@ -97,14 +97,19 @@ class Compared:
 
 def check_wide(exported: Exported, beam_tiles: int = 2) -> tuple[Compared, Compared]:
     """A checkpoint of published width: all of `check_parity` greedily, a batch of tiles with four beams."""
-    return check_parity(exported), check_parity(exported, 4, [BATCHES[1][:beam_tiles]])
+    # Reading five tokens at a time would take half an hour at this width.
+    greedy = check_parity(exported, in_stretches=False)
+    return greedy, check_parity(exported, 4, [BATCHES[1][:beam_tiles]], in_stretches=False)
 
 
-def check_parity(exported: Exported, beams: int = 1, batches: Sequence[Sequence[int]] = BATCHES) -> Compared:
+def check_parity(
+    exported: Exported, beams: int = 1, batches: Sequence[Sequence[int]] = BATCHES, *, in_stretches: bool = True
+) -> Compared:
     """One tile, a batch with different valid areas, and mixed shapes: the same tokens as ``generate()``.
 
     Args:
         batches: of the sample pairs: 0 is whole, 1 has another shape, 2 is valid in part.
+        in_stretches: read the last batch again, a few tokens at a time.
     """
     captioner = exported.open(num_beams=beams)
     try:
@@ -117,8 +122,9 @@ def check_parity(exported: Exported, beams: int = 1, batches: Sequence[Sequence[
             assert ours == theirs
             captions, tokens = captions + len(ours), tokens + sum(map(len, ours))
             seen_words.update(ours)
-        with short_stretches():
-            assert [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)] == ours
+        if in_stretches:
+            with short_stretches():
+                assert [each.tokens for each in captioner.decode(captioner.see(pairs), STEPS)] == ours
         assert len(seen_words) >= min(2, max(map(len, batches))), (
             "the checkpoint says the same of everything: nothing was tested"
         )
