@@ -37,7 +37,9 @@ def probe(*arguments: str) -> tuple[int, set[str]]:
     return told["code"], set(told["modules"])
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("caption", "--help"), ("models", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("caption", "--help"), ("models", "--help"), ("evaluate", "--help")]
+)
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     code, modules = probe(*arguments)
     assert code == 0

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "rsccli"
 # From the bottom up. What stands directly in rsccli/ (errors, types, version) is below every folder.
-LAYERS = ("geo", "models", "output", "run", "evaluation", "datasets", "training", "cli")
+LAYERS = ("geo", "models", "output", "run", "search", "evaluation", "datasets", "training", "cli")
 HEAVY = {"torch", "transformers", "optimum", "onnxruntime", "onnx", "onnxscript", "rasterio", "cv2", "xarray"}
 # The caption path must not pay for torch: five seconds and hundreds of megabytes per job.
 TRAINING_ONLY = {"torch", "transformers", "optimum"}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsccli.cli.options import Config, JsonOutput, Quiet
 from rsccli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from rsccli.models.dual.checkpoint import DualSource
+    from rsccli.models.dual.export import DualJob
+    from rsccli.models.large.export import ExportJob
+
+Say = Callable[[str], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +41,8 @@ def export_onnx(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="Folder of a transformers checkpoint, or its id on the model hub (needs a network). Without it the "
-            "bundled captioner is exported again from its checkpoint.",
+            help="Folder of a transformers checkpoint, a file of OpenCLIP weights, or an id on the model hub (needs a "
+            "network). Without it the bundled captioner is exported again from its checkpoint.",
         ),
     ] = None,
     revision: Annotated[
@@ -97,6 +105,27 @@ def export_onnx(
             "--max-new-tokens", envvar="RSCCLI_MAX_NEW_TOKENS", help="Longest caption by default.", show_envvar=False
         ),
     ] = 256,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer",
+            envvar="RSCCLI_TOKENIZER",
+            metavar="DIR",
+            help="Folder of a dual encoder's tokenizer, where it does not lie beside the weights. OpenCLIP weights "
+            "with CLIP's vocabulary need none.",
+            show_envvar=False,
+        ),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            "--activation",
+            envvar="RSCCLI_ACTIVATION",
+            metavar="gelu|quick_gelu",
+            help="Of OpenCLIP weights, where neither settings beside them nor the name of the file tell.",
+            show_envvar=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option("--name", envvar="RSCCLI_NAME", help="Of the bundle. Default: its folder's.", show_envvar=False),
@@ -106,7 +135,7 @@ def export_onnx(
         typer.Option(
             "--verify/--no-verify",
             envvar="RSCCLI_VERIFY",
-            help="Compare tokens and logits with PyTorch on real tile pairs; a difference is an error.",
+            help="Compare with PyTorch on real tile pairs (tokens and logits, or vectors); a difference is an error.",
             show_envvar=False,
         ),
     ] = True,
@@ -118,7 +147,10 @@ def export_onnx(
     quiet: Quiet = False,
     json_output: JsonOutput = False,
 ) -> None:
-    """Export a large model as a bundle of ONNX graphs, compared with PyTorch before it counts as done.
+    """Export a large model or a dual encoder as a bundle of ONNX graphs, compared with PyTorch before that counts.
+
+    Large models caption (`rsccli caption -m`). Dual encoders (CLIP and SigLIP of transformers, OpenCLIP weights as of
+    RemoteCLIP and GeoRSCLIP) search (`rsccli index --model`).
 
     What cannot work (an unknown family, a missing or cut file, too little memory or disk) is told before the work
     starts. An interrupted export leaves nothing that looks like a bundle.
@@ -129,6 +161,7 @@ def export_onnx(
       rsccli export-onnx Qwen/Qwen2-VL-2B-Instruct -o qwen2b --dtype fp16
       rsccli export-onnx checkpoint -o bundle --quantize int8
       rsccli export-onnx -o small-again
+      rsccli export-onnx RemoteCLIP-ViT-B-32.pt -o remoteclip
       rsccli caption pre.tif post.tif -o out.geojson -m qwen3b
     """
 
@@ -136,9 +169,10 @@ def export_onnx(
         if not quiet:
             print(f"rsccli: {line}", file=sys.stderr, flush=True)
 
+    source: DualSource | None = None
     if model is None:
         given = (dtype, opset, quantize, prompt_regime, crops, max_new_tokens, revision, name, verify)
-        if given != ("fp32", 20, None, "naive", False, 256, None, None, True):
+        if given != ("fp32", 20, None, "naive", False, 256, None, None, True) or tokenizer or activation:
             raise UsageProblem(
                 "the bundled captioner is exported as it is: give -o and --overwrite alone, or name a checkpoint "
                 "(rsccli-small-int8 is its 8-bit form)"
@@ -149,30 +183,64 @@ def export_onnx(
         reexport(output, overwrite=overwrite)
         say(f"{output}: done, compared with PyTorch")
     else:
-        from rsccli.models.large.export import ExportJob, export, plan_export
-        from rsccli.models.large.sample import sample_pairs
+        from rsccli.models.dual.checkpoint import find_dual
+        from rsccli.models.dual.export import DualJob
+        from rsccli.models.large.export import ExportJob
 
-        job = ExportJob(
-            model=model,
-            output=output,
-            revision=revision,
-            dtype=dtype,
-            opset=opset,
-            quantize=quantize,
-            prompt=prompt_regime,
-            crops=crops,
-            max_new_tokens=max_new_tokens,
-            verify=verify,
-            overwrite=overwrite,
-            name=name,
-        )
-        plan = plan_export(job)
-        say(
-            f"{plan.family.title}, {plan.checkpoint.parameters / 1e6:.1f} M parameters: about "
-            f"{plan.memory_bytes / 1e9:.1f} GB of memory and {plan.disk_bytes / 1e9:.1f} GB of disk"
-        )
-        export(plan, sample_pairs(), say)
+        source = find_dual(model, revision)
+        if source is not None:
+            if (quantize, prompt_regime, crops, max_new_tokens) != (None, "naive", False, 256):
+                raise UsageProblem(
+                    f"{model} is a dual encoder, which says nothing: leave --quantize, --prompt-regime, --crops and "
+                    "--max-new-tokens out"
+                )
+            dual = DualJob(model, output, dtype, opset, tokenizer, activation, verify, overwrite, name)
+            _dual(dual, source, say)
+        elif tokenizer or activation:
+            raise UsageProblem(f"--tokenizer and --activation are for dual encoders, and {model} is none")
+        else:
+            job = ExportJob(
+                model=model,
+                output=output,
+                revision=revision,
+                dtype=dtype,
+                opset=opset,
+                quantize=quantize,
+                prompt=prompt_regime,
+                crops=crops,
+                max_new_tokens=max_new_tokens,
+                verify=verify,
+                overwrite=overwrite,
+                name=name,
+            )
+            _captioner(job, say)
     if json_output:
         typer.echo((output / "rsccli.json").read_text(encoding="utf-8"), nl=False)
-    else:
+    elif source is None:
         say(f"try it: rsccli caption PRE POST -o out.geojson -m {output}")
+    else:
+        say(f"try it: rsccli index out.geojson --model {output}")
+
+
+def _captioner(job: ExportJob, say: Say) -> None:
+    from rsccli.models.large.export import export, plan_export
+    from rsccli.models.large.sample import sample_pairs
+
+    plan = plan_export(job)
+    say(
+        f"{plan.family.title}, {plan.checkpoint.parameters / 1e6:.1f} M parameters: about "
+        f"{plan.memory_bytes / 1e9:.1f} GB of memory and {plan.disk_bytes / 1e9:.1f} GB of disk"
+    )
+    export(plan, sample_pairs(), say)
+
+
+def _dual(job: DualJob, source: DualSource, say: Say) -> None:
+    from rsccli.models.dual.export import export_dual, plan_dual
+    from rsccli.models.large.sample import sample_pairs
+
+    plan = plan_dual(job, source)
+    say(
+        f"a dual encoder in the layout of {source.layout}: about {plan.memory_bytes / 1e9:.1f} GB of memory and "
+        f"{plan.disk_bytes / 1e9:.1f} GB of disk"
+    )
+    export_dual(plan, sample_pairs(), say)

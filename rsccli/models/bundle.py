@@ -79,7 +79,7 @@ def read_family(folder: Path) -> str:
     Raises:
         BundleError: there is no manifest, or it does not hold.
     """
-    return parse_root(_manifest_text(folder), folder / MANIFEST_NAME).text("family")
+    return parse_root(manifest_text(folder), folder / MANIFEST_NAME).text("family")
 
 
 def read_manifest_as(folder: Path, parse: Callable[[bytes, Path], HeadT]) -> tuple[HeadT, str]:
@@ -94,7 +94,7 @@ def read_manifest_as(folder: Path, parse: Callable[[bytes, Path], HeadT]) -> tup
     Raises:
         BundleError: there is none, or it does not hold.
     """
-    text, path = _manifest_text(folder), folder / MANIFEST_NAME
+    text, path = manifest_text(folder), folder / MANIFEST_NAME
     manifest = parse(text, path)
     missing = [name for name in REQUIRED if name not in {entry.name for entry in manifest.files}]
     if missing:
@@ -114,10 +114,10 @@ def open_bundle_as(folder: Path, parse: Callable[[bytes, Path], HeadT], verify: 
     """
     manifest, digest = read_manifest_as(folder, parse)
     for entry in manifest.files:
-        _check_size(folder, entry)
+        check_size(folder, entry)
     if verify == "full" or (verify == "auto" and manifest.size_bytes <= ALWAYS_HASHED_BYTES):
         for entry in manifest.files:
-            _check_hash(folder, entry)
+            check_hash(folder, entry)
     return Bundle(folder, manifest, digest)
 
 
@@ -131,7 +131,8 @@ def open_bundle(folder: Path, verify: Verify = "auto") -> Bundle[Manifest]:
     return open_bundle_as(folder, parse_manifest, verify)
 
 
-def _manifest_text(folder: Path) -> bytes:
+def manifest_text(folder: Path) -> bytes:
+    """The manifest as it stands; a BundleError where there is none."""
     path = folder / MANIFEST_NAME
     try:
         return path.read_bytes()
@@ -142,7 +143,8 @@ def _manifest_text(folder: Path) -> bytes:
         raise BundleError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
 
 
-def _check_size(folder: Path, entry: FileEntry) -> None:
+def check_size(folder: Path, entry: FileEntry) -> None:
+    """Raise a BundleError where a file is missing or of another size."""
     path = folder / entry.name
     try:
         size = path.stat().st_size
@@ -157,7 +159,8 @@ def _check_size(folder: Path, entry: FileEntry) -> None:
         )
 
 
-def _check_hash(folder: Path, entry: FileEntry) -> None:
+def check_hash(folder: Path, entry: FileEntry) -> None:
+    """Raise a BundleError where a file holds other bytes than the manifest says."""
     path = folder / entry.name
     try:
         with path.open("rb") as stream:

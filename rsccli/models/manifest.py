@@ -209,8 +209,8 @@ def parse_head(root: Fields) -> dict[str, Any]:
         "family": root.text("family"),
         "name": root.text("name"),
         "version": root.text("version"),
-        "source": _source(root.child("source")),
-        "files": _files(root.child("files")),
+        "source": source_of(root.child("source")),
+        "files": files_of(root.child("files")),
         "dtype": root.text("dtype"),
         "opset": root.integer("opset", low=1),
         "licence": root.text("licence"),
@@ -256,13 +256,15 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
     return manifest
 
 
-def _source(fields: Fields) -> SourceSpec:
+def source_of(fields: Fields) -> SourceSpec:
+    """Parse where the weights come from."""
     spec = SourceSpec(fields.text("id"), fields.text("revision"))
     fields.done()
     return spec
 
 
-def _files(fields: Fields) -> tuple[FileEntry, ...]:
+def files_of(fields: Fields) -> tuple[FileEntry, ...]:
+    """Parse the files of a bundle."""
     entries = []
     for name in fields.names():
         # A name with a folder in it could point outside of the bundle.

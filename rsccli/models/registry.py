@@ -168,6 +168,11 @@ def _family_factory(folder: Path) -> CaptionerFactory:
     make = _named(family)
     if make is None and find_family(family) is not None:
         make = LargeFactory
+    if make is None and family == "dual-encoder":
+        raise ModelError(
+            f"{folder} is a dual encoder, which captions nothing: give it to rsccli index --model, or to "
+            "rsccli evaluate retrieval --model"
+        )
     if make is None:
         raise ModelError(
             f"{folder / MANIFEST_NAME}: nothing installed reads the family {family!r}: "

@@ -291,7 +291,7 @@ def _content(
         "vision": vision,
         "dtype": job.dtype,
         "opset": job.opset,
-        "licence": _licence(checkpoint.folder, known.licence if known else None),
+        "licence": licence_of(checkpoint.folder, known.licence if known else None),
         "training_data": "See the card of the checkpoint; not trained by this project.",
         "parity": {},
         "limits": [
@@ -301,7 +301,7 @@ def _content(
     }
 
 
-def _licence(folder: Path, known: str | None) -> str:
+def licence_of(folder: Path, known: str | None) -> str:
     """Licence by the model card beside the weights, or by our table."""
     card = folder / "README.md"
     if card.is_file():
