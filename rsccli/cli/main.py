@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from rsccli import __version__
-from rsccli.cli import caption, env, export_onnx, info, models, report, train
+from rsccli.cli import (
+    benchmark,
+    caption,
+    dataset,
+    env,
+    evaluate,
+    export_onnx,
+    index,
+    info,
+    models,
+    probe,
+    report,
+    search,
+    train,
+)
 from rsccli.errors import RsccliError
 
 app = typer.Typer(
@@ -41,7 +55,21 @@ def root(
     """
 
 
-for command in (caption, export_onnx, report, info, models, env, train):
+for command in (
+    caption,
+    export_onnx,
+    report,
+    evaluate,
+    benchmark,
+    probe,
+    index,
+    search,
+    dataset,
+    info,
+    models,
+    env,
+    train,
+):
     command.register(app)
 
 
