@@ -43,7 +43,7 @@ def domain(
     """Fit threshold and calibration of the change score on one region, score others, and tell the drop.
 
     A pair's region is its column region, else the name of its file. Pairs need a column changed, or captions. A model
-    that was trained on one region (rsccli train finetune) is given with -m.
+    that was trained on one region (`rsccli train finetune`) is given with -m.
 
     \b
     Examples:
