@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rsccli.models.small.detect import CLASSES, KEYWORD_CLASSES
@@ -32,3 +34,9 @@ def test_the_longest_name_wins() -> None:
     found, rest = find_subjects(["swimming", "pools"])
     assert [each.name for each in found] == ["swimming pools"] and rest == []
     assert find_subjects([]) == ([], [])
+
+
+def test_the_page_has_the_whole_table(root: Path) -> None:
+    page = (root / "docs" / "ground.md").read_text(encoding="utf-8")
+    for subject in SUBJECTS:
+        assert f"| {subject.name} | {subject.class_name} | {', '.join(subject.words)} |" in page

@@ -16,7 +16,7 @@ def register(group: typer.Typer) -> None:
 
 
 def domain(
-    asked: Asked,
+    *,
     home: Annotated[
         str,
         typer.Option(
@@ -39,11 +39,12 @@ def domain(
             show_envvar=False,
         ),
     ] = "",
+    asked: Asked,
 ) -> None:
     """Fit threshold and calibration of the change score on one region, score others, and tell the drop.
 
     A pair's region is its column region, else the name of its file. Pairs need a column changed, or captions. A model
-    that was trained on one region (rsccli train finetune) is given with -m.
+    that was trained on one region (`rsccli train finetune`) is given with -m.
 
     \b
     Examples:
