@@ -174,13 +174,13 @@ def test_the_catalogue_item_of_any_name_and_precision(made: Made, name: str, dty
 
 
 def test_the_licence_is_that_of_the_card(light: Path, tmp_path: Path) -> None:
-    from rsccli.models.large.export import _licence
+    from rsccli.models.large.export import licence_of
 
-    assert _licence(light, None).startswith("unknown") and _licence(light, "MIT") == "MIT"
+    assert licence_of(light, None).startswith("unknown") and licence_of(light, "MIT") == "MIT"
     (tmp_path / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n")
-    assert _licence(tmp_path, "MIT") == "apache-2.0"
+    assert licence_of(tmp_path, "MIT") == "apache-2.0"
     (tmp_path / "README.md").write_text("---\nlicense:\n---\n")
-    assert _licence(tmp_path, "MIT") == "MIT"
+    assert licence_of(tmp_path, "MIT") == "MIT"
 
 
 # ---- damage afterwards ----
