@@ -158,7 +158,9 @@ class Opened:
 
 
 @contextmanager
-def opened_page(browser: Any, path: Path, *, anchor: str = "", online: bool = False, **context: Any) -> Iterator[Opened]:
+def opened_page(
+    browser: Any, path: Path, *, anchor: str = "", online: bool = False, **context: Any
+) -> Iterator[Opened]:
     """Open a page without a network, and note everything that it asks for and complains of."""
     made = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "offline": not online, **context})
     page = made.new_page()
@@ -167,9 +169,9 @@ def opened_page(browser: Any, path: Path, *, anchor: str = "", online: bool = Fa
     own = path.as_uri()
     page.on(
         "request",
-        lambda request: None
-        if request.url.startswith(("data:", "blob:", own))
-        else opened.requests.append(request.url),
+        lambda request: (
+            None if request.url.startswith(("data:", "blob:", own)) else opened.requests.append(request.url)
+        ),
     )
     page.on(
         "console",

@@ -214,6 +214,7 @@ def caption(
     pairs: series_options.Pairs = None,
     dates: series_options.Dates = None,
     asset: series_options.Asset = None,
+    basemap: flags.Basemap = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -253,6 +254,7 @@ def caption(
     series = series_options.asked_series(images, pairs, dates, asset)
     from rsccli.models.captioner import CaptionerOptions
     from rsccli.models.providers import parse_provider_options
+    from rsccli.output.report.basemap import parse_basemap
     from rsccli.run.caption import CaptionJob, failed_tiles, prepare_job, run_caption, stream_caption
     from rsccli.run.captioners import AskingOptions
     from rsccli.run.phrase import summary_model as chosen_model
@@ -320,6 +322,7 @@ def caption(
         overwrite=overwrite,
         resume=resume,
         report=report,
+        basemap=parse_basemap(basemap),
         summary_model=chosen_model(summary_model, device, threads),
         mask=mask,
     )

@@ -20,7 +20,8 @@ from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.devices import worker_devices
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, fitting_batch_size
 from rsccli.output.features import Feature, build_features
-from rsccli.output.report import write_reports
+from rsccli.output.report import Pictures, ShownTiles, write_reports
+from rsccli.output.report.basemap import Basemap
 from rsccli.output.style import write_style
 from rsccli.output.summary import Summary, summarise
 from rsccli.output.writers import check_output, stream_geojsonseq, write_features
@@ -30,9 +31,9 @@ from rsccli.run.detect.rasters import check_raster
 from rsccli.run.journal import Journal, journal_batch_size, journal_path
 from rsccli.run.loop import caption_tiles
 from rsccli.run.phrase import SummaryModel, phrase_summary
+from rsccli.run.pictures import pair_pictures, worth_a_look
 from rsccli.run.signals import StopRequest
 from rsccli.run.spec import RunSpec, make_spec
-from rsccli.run.thumbnails import pair_thumbnails
 from rsccli.types import FAILED, RunFacts, Tile, TileRecord
 
 #: (tiles that a step finished, of them from an earlier run): for progress bars.
@@ -52,6 +53,7 @@ class CaptionJob:
         min_valid: see ``caption_tiles``.
         jobs: reader threads. overwrite: replace an output. resume: go on from a journal.
         report: write the reports and the style beside the output. summary_model: who phrases its paragraph, or None.
+        basemap: a background map of the report, or None.
         mask: a GeoTIFF for the kinds of change of every pixel, or None.
     """
 
@@ -68,6 +70,7 @@ class CaptionJob:
     overwrite: bool = False
     resume: bool = True
     report: bool = True
+    basemap: Basemap | None = None
     summary_model: SummaryModel | None = None
     mask: Path | None = None
 
@@ -273,13 +276,15 @@ def _write(prepared: PreparedJob, journal: Journal) -> Summary:
     write_features(job.output, features(), facts, _newest_input(pair))
     if job.mask is not None:
         write_caption_mask(job.mask, pair.plan, journal.records(), caption_legend(prepared.info), facts)
-    summary = phrase_summary(summarise(features(), facts), job.summary_model)
+    shown = ShownTiles()
+    summary = phrase_summary(summarise(shown.of(features()), facts), job.summary_model)
     if job.report:
+        tiles = shown.strongest()
         try:
-            thumbnails = pair_thumbnails(pair, [tile.tile_id for tile in summary.ranked])
+            pictures = pair_pictures(pair, [tile.tile_id for tile in summary.ranked], worth_a_look(tiles), job.mask)
         except InputChangedError:
-            thumbnails = {}
-        write_reports(job.output, summary, facts, thumbnails)
+            pictures = Pictures(notes=("The images are not shown: one of them was replaced after it was captioned.",))
+        write_reports(job.output, summary, facts, pictures, tiles, job.basemap)
         write_style(job.output)
     return summary
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from rsccli.errors import InputError
 from rsccli.geo.engine import PairAligner, TileFailure
-from rsccli.geo.pair import PreparedPair
 from rsccli.geo.tiles import Superblock, TilePlan
-from rsccli.output.report.pictures import Pictures, TilePictures
+from rsccli.output.report.pictures import TilePictures
 from rsccli.run.masks import MaskRaster
 from rsccli.types import U8, Tile
 
@@ -54,10 +53,3 @@ def _mask(mask: MaskRaster | None, tile: Tile) -> U8 | None:
         return mask.tile(tile.px_window)
     except InputError:
         return None
-
-
-def pair_thumbnails(pair: PreparedPair, tile_ids: Iterable[str]) -> Pictures:
-    """Pictures of a prepared pair; goes as soon as ``rsccli.run.caption`` calls ``pair_pictures``."""
-    from rsccli.run.pictures import pair_pictures
-
-    return pair_pictures(pair, tile_ids)

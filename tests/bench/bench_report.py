@@ -58,8 +58,8 @@ def main() -> None:
     say(f"{machine()}")
     say()
     say(
-        "Synthetic runs. Milliseconds, median (range). Processor time of the page's main thread and of its whole process "
-        "does not depend on what else the machine does; time by the clock does."
+        "Synthetic runs. Milliseconds, median (range). Processor time of the page's main thread and of its whole "
+        "process does not depend on what else the machine does; time by the clock does."
     )
     say()
     head = (

@@ -103,7 +103,7 @@ class Page:
         """Begin to load a file."""
         self.call("Page.navigate", url=path.as_uri())
 
-    def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever the script gives
+    def run(self, expression: str) -> Any:
         """Run a script; promises are waited for."""
         return self.call("Runtime.evaluate", expression=expression, awaitPromise=True)["result"].get("value")
 

@@ -105,9 +105,9 @@ def test_nothing_that_others_wrote_becomes_markup(
     text = html(summary, facts, pictures, features)
     page = Page(text)
     allowed = (
-        "html head meta title style body header main section footer p h1 h2 h3 table caption thead tbody tr th td dl div "
-        "dt dd ul ol li strong svg rect path text figure figcaption img cite span b code a form label input select option "
-        "fieldset legend output button aside nav noscript details summary script"
+        "html head meta title style body header main section footer p h1 h2 h3 table caption thead tbody tr th td dl "
+        "div dt dd ul ol li strong svg rect path text figure figcaption img cite span b code a form label input select "
+        "option fieldset legend output button aside nav noscript details summary script"
     ).split()
     assert {tag for tag, _ in page.tags} <= set(allowed)
     assert not any(name.startswith("on") or name == "style" for _, attrs in page.tags for name in attrs)
@@ -145,7 +145,9 @@ def test_policy_is_strict_and_holds_for_the_page_itself(
     assert text.index("Content-Security-Policy") < text.index("<style>"), "a policy holds for what follows it"
 
 
-def test_policy_names_the_one_host_of_a_background_map(summary: Summary, facts: RunFacts, features: list[Feature]) -> None:
+def test_policy_names_the_one_host_of_a_background_map(
+    summary: Summary, facts: RunFacts, features: list[Feature]
+) -> None:
     basemap = parse_basemap("https://Tile.example.org:8443/a/{z}/{x}/{y}.png")
     text = render_report("html", summary, facts, None, features, basemap).decode()
     assert "img-src data: https://tile.example.org:8443;" in text
@@ -163,7 +165,7 @@ def test_policy_names_the_one_host_of_a_background_map(summary: Summary, facts: 
         "https://example.org;script-src *//{z}/{x}/{y}.png",
         "https://example.org/{z}/{x}.png",
         "https://example.org/{z}/{x}/{y}.png?token={token}",
-        "https://example.org/{z}/{x}/{y}.png\"><script>",
+        'https://example.org/{z}/{x}/{y}.png"><script>',
         "https:///{z}/{x}/{y}.png",
         "",
     ],
@@ -254,9 +256,7 @@ def test_json_holds_the_facts_and_the_summary(summary: Summary, facts: RunFacts)
     assert content["summary"]["changed_area_m2"] == summary.changed_area_m2
 
 
-def test_same_input_same_bytes(
-    summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]
-) -> None:
+def test_same_input_same_bytes(summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]) -> None:
     for form in FORMS:
         assert render_report(form, summary, facts, pictures, features) == render_report(
             form, summary, facts, pictures, features

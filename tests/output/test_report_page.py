@@ -271,7 +271,9 @@ def test_hostile_texts_are_shown_as_texts(browser: Any, hostile_file: Path) -> N
         assert facts.pre.path in shown and all(text in shown for text in facts.warnings + facts.limits)
         assert opened.page.evaluate("window.hacked") is None
         assert opened.page.evaluate("document.querySelectorAll('main script, main iframe, main object').length") == 0
-        handlers = "[...document.querySelectorAll('*')].filter(e => (e.onerror || e.onload) && !e.closest('#map')).length"
+        handlers = (
+            "[...document.querySelectorAll('*')].filter(e => (e.onerror || e.onload) && !e.closest('#map')).length"
+        )
         assert opened.page.evaluate(handlers) == 0
         assert opened.requests == [] and opened.troubles == []
 
@@ -362,7 +364,8 @@ def test_everything_that_can_be_used_has_a_name(browser: Any, page_file: Path) -
     with opened_page(browser, page_file) as opened:
         opened.page.locator("#tiles-body button").first.click()
         nameless = opened.page.evaluate(
-            """() => [...document.querySelectorAll("button, input, select, a[href], [role=slider], canvas[role=img], img")]
+            """() => [...document.querySelectorAll(
+                    "button, input, select, a[href], [role=slider], canvas[role=img], img")]
                 .filter((e) => e.offsetParent !== null)
                 .filter((e) => !(e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length
                     || e.alt || e.getAttribute("aria-labelledby") || (e.tagName === "IMG" && e.closest("#map"))))

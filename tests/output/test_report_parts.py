@@ -6,6 +6,7 @@ import base64
 import json
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,8 +16,8 @@ from report_pages import flat_pictures
 
 from rsccli.output.features import Feature
 from rsccli.output.histograms import AreaBin, Spread
-from rsccli.output.report.charts import area_chart, area_edge, score_chart
 from rsccli.output.report import html
+from rsccli.output.report.charts import area_chart, area_edge, score_chart
 from rsccli.output.report.data import data_block
 from rsccli.output.report.encode import mask_uri, overview_uri, tile_uri
 from rsccli.output.report.pictures import MaskKind, Overview, Pictures
@@ -65,9 +66,9 @@ def test_parts_at_the_antimeridian_touch() -> None:
     assert cut
     for tile in cut:
         east, west = corners(found, tile)
-        assert east[:, 0].max() == pytest.approx(west[:, 0].min(), abs=found.step_m) or west[:, 0].max() == pytest.approx(
-            east[:, 0].min(), abs=found.step_m
-        )
+        assert east[:, 0].max() == pytest.approx(west[:, 0].min(), abs=found.step_m) or west[
+            :, 0
+        ].max() == pytest.approx(east[:, 0].min(), abs=found.step_m)
     assert found.bounds.right - found.bounds.left < 50_000
 
 
@@ -81,7 +82,7 @@ def test_curved_edges_lose_the_corners_that_nobody_sees(features: list[Feature])
     (ring,) = features[0].polygons
     dense = [
         (a[0] + (b[0] - a[0]) * part / 50, a[1] + (b[1] - a[1]) * part / 50)
-        for a, b in zip(ring, ring[1:], strict=False)
+        for a, b in pairwise(ring)
         for part in range(50)
     ]
     found = places([replace(features[0], polygons=((*dense, dense[0]),))])
@@ -95,7 +96,9 @@ def test_the_tiles_that_matter_most_are_kept(features: list[Feature]) -> None:
     order = whole.strongest()
     assert len(order) == len(many) == whole.total
     statuses = [f.status for f in order]
-    assert statuses == sorted(statuses, key=["changed", "unsure", "model_error", "read_error", "unchanged", "skipped", "nodata"].index)
+    assert statuses == sorted(
+        statuses, key=["changed", "unsure", "model_error", "read_error", "unchanged", "skipped", "nodata"].index
+    )
     scores = [f.change_score or 0 for f in order if f.status == "changed"]
     assert scores == sorted(scores, reverse=True)
     for seed in range(3):
@@ -190,7 +193,7 @@ def test_areas_are_counted_in_bins_of_one_two_five(features: list[Feature]) -> N
         AreaBin(20, 50, 2),
         AreaBin(10_000, 20_000, 1),
     ]
-    assert all(a.high_m2 == b.low_m2 for a, b in zip(bins, bins[1:], strict=False))
+    assert all(a.high_m2 == b.low_m2 for a, b in pairwise(bins))
     one = Spread()
     one.add(replace(features[0], changed_area_m2=150.0))
     assert len(one.areas()) == 8 and sum(part.count for part in one.areas()) == 1

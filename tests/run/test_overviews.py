@@ -150,9 +150,7 @@ def test_large_remote_files_without_overviews_are_not_fetched_again(
     assert post is not None, "its own overviews are small enough"
 
 
-def test_details_are_as_sharp_as_the_grid(
-    raster_factory: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_details_are_as_sharp_as_the_grid(raster_factory: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     fine = Pattern(wave=24.0)
     pair = prepared(
         raster_factory("pre.tif", bounds=BOUNDS, size=(1600, 1200), pattern=fine),

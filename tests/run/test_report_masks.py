@@ -54,7 +54,10 @@ CODES = "0=no change; 1=building; 2=water; 254=not judged; 255=no data"
 def test_kinds_have_the_names_and_colours_of_the_file(tmp_path: Path, values: np.ndarray) -> None:
     path = write_mask(tmp_path / "mask.tif", values, CODES, nodata=255, photometric="palette")
     with MaskRaster(path, GRID) as mask:
-        assert [(kind.name, kind.rgb) for kind in mask.kinds] == [("building", (228, 26, 28)), ("water", (31, 120, 180))]
+        assert [(kind.name, kind.rgb) for kind in mask.kinds] == [
+            ("building", (228, 26, 28)),
+            ("water", (31, 120, 180)),
+        ]
         seen = mask.tile(PxWindow(0, 0, 120, 90))
         wanted = np.where((values == 254) | (values == 255), 0, values)
         assert np.array_equal(seen, wanted)
