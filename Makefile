@@ -20,7 +20,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation vendor report-picture
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -86,7 +86,7 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-BENCHES := start raster caption memory output captioner models prefill evaluate search
+BENCHES := start raster caption memory output captioner models report prefill evaluate search
 
 bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
@@ -107,6 +107,7 @@ bench-captioner: ## The captioner alone, by batch size and threads
 bench-prefill:   ## Long prompts read in stretches against at once
 bench-evaluate:  ## rsccli evaluate against a plain script with the same libraries
 bench-search:    ## A million vectors: the index against plain search
+bench-report:    ## Report page: size, and how soon a browser can use it (needs Chromium)
 bench-models:    ## Large models: bundles against what scripts do with the same checkpoint
 
 # Each checkpoint layout is exported and compared with transformers; the table goes into the package and docs/models.md.
@@ -135,6 +136,12 @@ probes: $(VENV)/.installed-dev  ## Measure the probes and write docs/probes.md
 
 finetune-demo: $(VENV)/.installed-dev  ## Adapt the captioner to Harvey pairs and say what held-out places gained
 	@$(PY) tests/bench/finetune_harvey.py -o $(OUT)/finetune-harvey $(BENCH_ARGS)
+
+vendor:  ## Fetch Leaflet, which the report page carries, from npm again and check every byte
+	@python3 docs/make_vendor.py
+
+report-picture: $(VENV)/.installed-dev  ## Take docs/report.png again (needs Chromium)
+	@$(PY) docs/make_report_picture.py
 
 clean:  ## Remove outputs and caches (the environment stays)
 	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

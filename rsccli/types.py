@@ -15,6 +15,7 @@ import numpy.typing as npt
 from affine import Affine
 
 U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
 CaptionStatus = Literal["changed", "unchanged", "unsure"]
@@ -170,6 +171,22 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
+class Detection:
+    """What a detector says of every pixel of one tile pair.
+
+    Attributes:
+        probability: float32 (H, W), 0-1, that the pixel changed, at the tile's own size.
+        classes: float32 (K, H, W), 0-1, sum 1 over K: what kind of thing changed if the pixel did, in the order of the
+            detector's ``class_names``; or None where it tells no kinds.
+        reason: why the detector should not judge this tile, in a few words; else None. The numbers are there anyway.
+    """
+
+    probability: F32
+    classes: F32 | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TileRecord:
     """The result of one tile: a journal line, and all that a feature needs beside its footprint.
 
@@ -178,6 +195,7 @@ class TileRecord:
         changed_area_m2: area of the mask on the ellipsoid, or None where there is no mask.
         changed_fraction: changed share of the valid pixels, 0-1.
         valid_fraction: share of the tile's pixels (padding included) that both dates cover, 0-1.
+        mask: codes of the tile's pixels (see `rsccli.run.detect.packed`), where a run writes a mask; else None.
     """
 
     tile_id: str
@@ -192,6 +210,7 @@ class TileRecord:
     changed_area_m2: float | None = None
     changed_fraction: float | None = None
     reason: str | None = None
+    mask: str | None = None
 
     @property
     def change(self) -> bool | None:

@@ -30,6 +30,9 @@ def test_cli_reference_has_every_command() -> None:
     assert {
         "caption",
         "report",
+        "detect",
+        "ask",
+        "ground",
         "evaluate",
         "benchmark",
         "probe",

@@ -10,16 +10,45 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.evaluate.options import MeteorVariant, ProtocolChoice
-from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.cli.evaluation_options import (
+    PAIRS,
+    SCORES,
+    BertModel,
+    Bootstrap,
+    Gsd,
+    Limit,
+    Meteor,
+    MeteorVariant,
+    ProtocolChoice,
+    RefColumn,
+    References,
+    Seed,
+    SentenceModel,
+    Split,
+    Wordnet,
+)
+from rsccli.cli.model_options import (
+    CAPTIONER,
+    Backend,
+    BatchSize,
+    Decoder,
+    Devices,
+    Dtype,
+    MaxNewTokens,
+    NumBeams,
+    Register,
+    Temperature,
+    Threads,
+    TopP,
+    Words,
+)
+from rsccli.cli.options import RadiometryChoice
 from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
     from rsccli.evaluation.benchmark.job import BenchmarkJob, Plan
     from rsccli.evaluation.benchmark.result import Benchmark
-
-PAIRS, MODEL, SCORES = "Pairs", "Models", "Scores"
 
 
 class RegimeChoice(StrEnum):
@@ -72,7 +101,7 @@ def benchmark(
             envvar="RSCCLI_MODEL",
             metavar="NAME|DIR",
             help="Captioner, as for `rsccli caption`; may be repeated. Default: rsccli-small.",
-            rich_help_panel=MODEL,
+            rich_help_panel=CAPTIONER,
             show_envvar=False,
             show_default=False,
         ),
@@ -84,7 +113,7 @@ def benchmark(
             envvar="RSCCLI_REGIME",
             help="What a large model is told: nothing; type of disaster and counts; these and outlines. May be "
             "repeated. The last two need records with counts. Default: zero-shot.",
-            rich_help_panel=MODEL,
+            rich_help_panel=CAPTIONER,
             show_envvar=False,
             show_default=False,
         ),
@@ -100,28 +129,8 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    references: Annotated[
-        Path | None,
-        typer.Option(
-            "--references",
-            envvar="RSCCLI_REFERENCES",
-            metavar="FILE",
-            help="Captions of people in another file, in any format of `rsccli evaluate`, joined by id or file names.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
-    ref_column: Annotated[
-        str | None,
-        typer.Option(
-            "--ref-column",
-            envvar="RSCCLI_REF_COLUMN",
-            metavar="NAME",
-            help="Where --references keeps its captions, if that is not clear.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
+    references: References = None,
+    ref_column: RefColumn = None,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -134,17 +143,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            envvar="RSCCLI_SPLIT",
-            metavar="NAME",
-            help="Only pairs of this split: train, val, test or another.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
+    split: Split = None,
     only: Annotated[
         str | None,
         typer.Option(
@@ -156,39 +155,9 @@ def benchmark(
             show_envvar=False,
         ),
     ] = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit",
-            envvar="RSCCLI_LIMIT",
-            min=0,
-            help="Most pairs, drawn at random; 0 takes all.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = 0,
-    seed: Annotated[
-        int,
-        typer.Option(
-            "--seed",
-            envvar="RSCCLI_SEED",
-            min=0,
-            help="Of the pairs that --limit draws, of --temperature, of the bootstrap.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = 0,
-    gsd: Annotated[
-        float | None,
-        typer.Option(
-            "--gsd",
-            envvar="RSCCLI_GSD",
-            metavar="METRES",
-            help="Metres per pixel of images without a georeference whose record does not say.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
+    limit: Limit = 0,
+    seed: Seed = 0,
+    gsd: Gsd = None,
     size_tolerance: Annotated[
         int,
         typer.Option(
@@ -201,86 +170,20 @@ def benchmark(
             show_envvar=False,
         ),
     ] = 0,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="RSCCLI_DEVICE",
-            metavar="auto|cpu|cuda[:i,..|:all]|tensorrt",
-            help="Where the models run, as for `rsccli caption`.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            envvar="RSCCLI_DTYPE",
-            help="What a bundle must hold; auto takes any.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    backend: Annotated[
-        str,
-        typer.Option(
-            "--backend",
-            envvar="RSCCLI_BACKEND",
-            metavar="onnx|torch",
-            help="onnx: bundles. torch: -m is the folder of a checkpoint.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "onnx",
-    decoder: Annotated[
-        str,
-        typer.Option(
-            "--decoder",
-            envvar="RSCCLI_DECODER",
-            metavar="auto|lean|optimum",
-            help="lean: greedy or sampling. optimum: beam search; loads torch. auto: as needed.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    num_beams: Annotated[
-        int,
-        typer.Option(
-            "--num-beams",
-            envvar="RSCCLI_NUM_BEAMS",
-            help="Beams; 1 is greedy.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = 1,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            "--temperature",
-            envvar="RSCCLI_TEMPERATURE",
-            help="Above 0 tokens are drawn; 0 takes the best one always.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = 0.0,
-    top_p: Annotated[
-        float,
-        typer.Option(
-            "--top-p",
-            envvar="RSCCLI_TOP_P",
-            help="Draw from the most probable tokens that together have this share.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = 1.0,
+    device: Devices = "auto",
+    dtype: Dtype = "auto",
+    backend: Backend = "onnx",
+    decoder: Decoder = "auto",
+    num_beams: NumBeams = 1,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
     repetition_guard: Annotated[
         bool,
         typer.Option(
             "--repetition-guard/--no-repetition-guard",
             envvar="RSCCLI_REPETITION_GUARD",
             help="End a caption that repeats itself; RSCC's rows were made without such a guard.",
-            rich_help_panel=MODEL,
+            rich_help_panel=CAPTIONER,
             show_envvar=False,
         ),
     ] = True,
@@ -291,107 +194,19 @@ def benchmark(
             envvar="RSCCLI_PROMPT",
             metavar="auto|FILE",
             help="What a large model is asked: the words of its regime, or your own for one regime.",
-            rich_help_panel=MODEL,
+            rich_help_panel=CAPTIONER,
             show_envvar=False,
         ),
     ] = "auto",
-    words: Annotated[
-        str,
-        typer.Option(
-            "--words",
-            envvar="RSCCLI_WORDS",
-            metavar="auto|decoder|grammar",
-            help="Who words a caption, where the model has both.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    register: Annotated[
-        str,
-        typer.Option(
-            "--register",
-            envvar="RSCCLI_REGISTER",
-            metavar="short|news",
-            help="Way of speaking, where the model has both.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "short",
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-new-tokens",
-            envvar="RSCCLI_MAX_NEW_TOKENS",
-            help="Longest caption. Default: what the model says.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        str | None,
-        typer.Option(
-            "--batch-size",
-            envvar="RSCCLI_BATCH_SIZE",
-            metavar="N|auto",
-            help="Pairs that a model sees at once; auto: what fits into memory. Default: what the model likes.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            envvar="RSCCLI_THREADS",
-            help="Threads of a model. Default: the cores that this process may use.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    meteor: Annotated[
-        MeteorVariant,
-        typer.Option(
-            "--meteor",
-            envvar="RSCCLI_METEOR",
-            help="METEOR of LEVIR-CC's columns: java is METEOR 1.5, nltk that of nltk, auto java where it is there. "
-            "RSCC's is that of nltk. off: none.",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = MeteorVariant.auto,
-    wordnet: Annotated[
-        Path | None,
-        typer.Option(
-            "--wordnet",
-            envvar="RSCCLI_WORDNET",
-            metavar="DIR",
-            help="Folder of WordNet 3 for the METEOR of nltk. Default: NLTK_DATA, then Debian's wordnet-base.",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = None,
-    sentence_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--sentence-model",
-            envvar="RSCCLI_SENTENCE_MODEL",
-            metavar="DIR",
-            help="sentence-transformers folder for ST5-SCS (RSCC takes sentence-t5-xxl).",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = None,
-    bert_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--bert-model",
-            envvar="RSCCLI_BERT_MODEL",
-            metavar="DIR",
-            help="transformers encoder folder for BERT and BERTScore (RSCC takes roberta-large).",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = None,
+    words: Words = "auto",
+    register: Register = "short",
+    max_new_tokens: MaxNewTokens = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    meteor: Meteor = MeteorVariant.auto,
+    wordnet: Wordnet = None,
+    sentence_model: SentenceModel = None,
+    bert_model: BertModel = None,
     bert_score_layers: Annotated[
         int | None,
         typer.Option(
@@ -413,18 +228,7 @@ def benchmark(
             show_envvar=False,
         ),
     ] = "cpu",
-    bootstrap: Annotated[
-        int,
-        typer.Option(
-            "--bootstrap",
-            envvar="RSCCLI_BOOTSTRAP",
-            metavar="N",
-            min=0,
-            help="Samples for the 95 % intervals; 0 for none.",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = 1000,
+    bootstrap: Bootstrap = 1000,
     predictions: Annotated[
         PredictionsChoice,
         typer.Option(
@@ -434,9 +238,7 @@ def benchmark(
             show_envvar=False,
         ),
     ] = PredictionsChoice.rscc,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace results.", show_envvar=False)
-    ] = False,
+    overwrite: flags.Overwrite = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -472,31 +274,7 @@ def benchmark(
     from rsccli.models.captioner import CaptionerOptions
     from rsccli.models.registry import DEFAULT_CAPTIONER
 
-    geometry = flags.pair_options(
-        bands=bands,
-        pre_bands=None,
-        post_bands=None,
-        nodata=None,
-        pre_nodata=None,
-        post_nodata=None,
-        pre_crs=None,
-        post_crs=None,
-        rpc_height=None,
-        dst_crs=None,
-        res=None,
-        like=None,
-        bbox=None,
-        aoi=None,
-        tile_size=256,
-        overlap=None,
-        stride=None,
-        edge=EdgeChoice.pad,
-        radiometry=radiometry,
-        coregister=coregister,
-        allow_same=False,
-        allow_upsampling=False,
-        cache_mb=48,
-    )
+    geometry = flags.pair_options(bands=bands, radiometry=radiometry, coregister=coregister)
     job = BenchmarkJob(
         source=source,
         output=output,

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from rsccli.cli import model_options, tilewise
 from rsccli.cli import options as flags
+from rsccli.cli import series as series_options
 from rsccli.cli.options import CountRule, CountsChoice, EdgeChoice, RadiometryChoice
 from rsccli.cli.pipes import reader_may_leave
-from rsccli.errors import FailedTilesError
+from rsccli.cli.summary_model import SummaryModelOption, tell_phrasing
+from rsccli.errors import FailedTilesError, UsageProblem
 
 if TYPE_CHECKING:
     from rsccli.output.summary import Summary
@@ -26,8 +29,15 @@ def register(app: typer.Typer) -> None:
 
 
 def caption(
-    pre: Annotated[str, typer.Argument(metavar="PRE", help="Image before: a GeoTIFF, or anything that GDAL opens.")],
-    post: Annotated[str, typer.Argument(metavar="POST", help="Image after. https:// and s3:// work too.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PRE POST...",
+            help="Image before and image after: GeoTIFFs, or anything that GDAL opens; https:// and s3:// work too. "
+            "Three or more, a folder of them, or a STAC item collection are a time series.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         str,
         typer.Option(
@@ -37,102 +47,20 @@ def caption(
             metavar="FILE",
             show_envvar=False,
             help="Where to write; the suffix picks the format: .geojson .geojsonl .geojsons .gpkg .fgb .parquet .csv. "
-            "- streams GeoJSONSeq to stdout.",
+            "- streams GeoJSONSeq to stdout. A series writes a folder.",
         ),
     ],
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace the output.", show_envvar=False),
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume/--no-resume",
-            envvar="RSCCLI_RESUME",
-            help="Go on from the journal of a run that was cut, or start afresh.",
-            show_envvar=False,
-        ),
-    ] = True,
-    model: Annotated[
-        str,
-        typer.Option(
-            "-m",
-            "--model",
-            envvar="RSCCLI_MODEL",
-            metavar="NAME|DIR",
-            help="Captioner: a name from `rsccli models`, or the folder of a bundle (rsccli export-onnx).",
-            show_envvar=False,
-        ),
-    ] = "rsccli-small",
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="RSCCLI_DEVICE",
-            metavar="auto|cpu|cuda[:i,..|:all]|tensorrt",
-            help="Where the model runs. cuda is an error where it would fall back to the CPU; cuda:0,1 or cuda:all "
-            "runs one model on each GPU.",
-            show_envvar=False,
-        ),
-    ] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype", envvar="RSCCLI_DTYPE", help="What the bundle must hold; auto takes any.", show_envvar=False
-        ),
-    ] = "auto",
-    decoder: Annotated[
-        str,
-        typer.Option(
-            "--decoder",
-            envvar="RSCCLI_DECODER",
-            metavar="auto|lean|optimum",
-            help="lean: greedy or sampling, onnxruntime alone. optimum: beam search; loads torch. auto: as needed.",
-            show_envvar=False,
-        ),
-    ] = "auto",
-    backend: Annotated[
-        str,
-        typer.Option(
-            "--backend",
-            envvar="RSCCLI_BACKEND",
-            metavar="onnx|torch",
-            help="onnx: a bundle. torch: -m is the folder of a checkpoint, run through transformers as it is.",
-            show_envvar=False,
-        ),
-    ] = "onnx",
-    provider_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--provider-option",
-            envvar="RSCCLI_PROVIDER_OPTION",
-            metavar="NAME=VALUE",
-            help="For ONNX Runtime's execution provider, e.g. gpu_mem_limit=8000000000. May be repeated.",
-            show_envvar=False,
-        ),
-    ] = None,
-    num_beams: Annotated[
-        int,
-        typer.Option("--num-beams", envvar="RSCCLI_NUM_BEAMS", help="Beams; 1 is greedy.", show_envvar=False),
-    ] = 1,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            "--temperature",
-            envvar="RSCCLI_TEMPERATURE",
-            help="Above 0 tokens are drawn; 0 takes the best one always.",
-            show_envvar=False,
-        ),
-    ] = 0.0,
-    top_p: Annotated[
-        float,
-        typer.Option(
-            "--top-p",
-            envvar="RSCCLI_TOP_P",
-            help="Draw from the most probable tokens that together have this share.",
-            show_envvar=False,
-        ),
-    ] = 1.0,
+    overwrite: flags.Overwrite = False,
+    resume: tilewise.Resume = True,
+    model: model_options.Model = "rsccli-small",
+    device: model_options.Devices = "auto",
+    dtype: model_options.Dtype = "auto",
+    decoder: model_options.Decoder = "auto",
+    backend: model_options.Backend = "onnx",
+    provider_option: model_options.ProviderOption = None,
+    num_beams: model_options.NumBeams = 1,
+    temperature: model_options.Temperature = 0.0,
+    top_p: model_options.TopP = 1.0,
     seed: Annotated[
         int,
         typer.Option(
@@ -233,57 +161,12 @@ def caption(
             show_envvar=False,
         ),
     ] = False,
-    words: Annotated[
-        str,
-        typer.Option(
-            "--words",
-            envvar="RSCCLI_WORDS",
-            metavar="auto|decoder|grammar",
-            help="Who words a caption, where the model has both. auto: what its bundle says.",
-            show_envvar=False,
-        ),
-    ] = "auto",
-    register: Annotated[
-        str,
-        typer.Option(
-            "--register",
-            envvar="RSCCLI_REGISTER",
-            metavar="short|news",
-            help="short: plain clauses, left and right. news: fuller sentences, compass directions.",
-            show_envvar=False,
-        ),
-    ] = "short",
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-new-tokens",
-            envvar="RSCCLI_MAX_NEW_TOKENS",
-            help="Longest caption. Default: what the model says.",
-            show_envvar=False,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        str | None,
-        typer.Option(
-            "--batch-size",
-            envvar="RSCCLI_BATCH_SIZE",
-            metavar="N|auto",
-            help="Tiles that the model sees at once; auto: what fits into memory. Default: what the model likes.",
-            show_envvar=False,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            envvar="RSCCLI_THREADS",
-            help="Threads of the model. Default: the cores that this process may use.",
-            show_envvar=False,
-        ),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option("-j", "--jobs", envvar="RSCCLI_JOBS", help="Reader threads.", show_envvar=False)
-    ] = 2,
+    words: model_options.Words = "auto",
+    register: model_options.Register = "short",
+    max_new_tokens: model_options.MaxNewTokens = None,
+    batch_size: model_options.BatchSize = None,
+    threads: model_options.Threads = None,
+    jobs: tilewise.Jobs = 2,
     bands: flags.Bands = None,
     pre_bands: flags.PreBands = None,
     post_bands: flags.PostBands = None,
@@ -302,15 +185,7 @@ def caption(
     overlap: flags.Overlap = None,
     stride: flags.Stride = None,
     edge: flags.EdgeRule = EdgeChoice.pad,
-    min_valid: Annotated[
-        float,
-        typer.Option(
-            "--min-valid",
-            envvar="RSCCLI_MIN_VALID",
-            help="Tiles with a smaller share of valid pixels are skipped (and say so).",
-            show_envvar=False,
-        ),
-    ] = 0.1,
+    min_valid: tilewise.MinValid = 0.1,
     radiometry: flags.RadiometryRule = RadiometryChoice.auto,
     coregister: flags.Coregister = False,
     allow_same: flags.AllowSame = False,
@@ -324,6 +199,22 @@ def caption(
             show_envvar=False,
         ),
     ] = True,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            envvar="RSCCLI_MASK",
+            metavar="FILE.tif",
+            help="Write what kind of change each pixel shows, from the same run, as a cloud-optimised GeoTIFF; a "
+            "caption that names what its pixels do not show says so in its reason.",
+            show_envvar=False,
+        ),
+    ] = None,
+    summary_model: SummaryModelOption = None,
+    pairs: series_options.Pairs = None,
+    dates: series_options.Dates = None,
+    asset: series_options.Asset = None,
+    basemap: flags.Basemap = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -344,6 +235,9 @@ def caption(
     A normal pair needs no option. The common grid is pre's own over the area that both images cover.
     Kill it and run the same command again: it goes on where it was.
 
+    Three images or more are a time series: they are put in the order of their dates, compared pair by pair on one grid,
+    and written into a folder with a timeline.
+
     \b
     Examples:
       rsccli caption pre.tif post.tif -o out.geojson
@@ -353,11 +247,17 @@ def caption(
       rsccli caption pre.tif post.tif -o out.geojson -m BUNDLE --skip-unchanged --batch-size auto
       rsccli caption pre.tif post.tif -o out.geojson -m BUNDLE --prompt textual --labels damage.geojson
       rsccli caption https://host/pre.tif s3://bucket/post.tif -o out.fgb --dry-run
+      rsccli caption 2009.tif 2010.tif 2012.tif 2014.tif -o series
+      rsccli caption folder/ -o series --pairs all
+      rsccli caption items.json -o series --asset visual
     """
+    series = series_options.asked_series(images, pairs, dates, asset)
     from rsccli.models.captioner import CaptionerOptions
     from rsccli.models.providers import parse_provider_options
+    from rsccli.output.report.basemap import parse_basemap
     from rsccli.run.caption import CaptionJob, failed_tiles, prepare_job, run_caption, stream_caption
     from rsccli.run.captioners import AskingOptions
+    from rsccli.run.phrase import summary_model as chosen_model
 
     geometry = flags.pair_options(
         bands=bands,
@@ -385,8 +285,8 @@ def caption(
         cache_mb=cache_mb,
     )
     job = CaptionJob(
-        pre=pre,
-        post=post,
+        pre=images[0],
+        post=images[-1],
         output=None if output == "-" else Path(output),
         geometry=geometry,
         model=model,
@@ -422,7 +322,16 @@ def caption(
         overwrite=overwrite,
         resume=resume,
         report=report,
+        basemap=parse_basemap(basemap),
+        summary_model=chosen_model(summary_model, device, threads),
+        mask=mask,
     )
+    if series is not None:
+        if mask is not None:
+            raise UsageProblem("--mask is of one pair, not of a series: run its pairs one by one, or rsccli detect")
+        series_options.refuse_sides(pre_bands, post_bands, pre_nodata, post_nodata, pre_crs, post_crs)
+        series_options.caption_series(series, job, Path(output), dry_run, quiet, verbose, json_output)
+        return
     prepared = prepare_job(job)
     if not quiet:
         for warning in prepared.facts.warnings:
@@ -443,6 +352,7 @@ def caption(
             summary = run_caption(prepared, progress)
             failed = failed_tiles(summary)
     if job.output is not None:
+        tell_phrasing(summary.scene, quiet)
         _print_summary(job.output, summary, report, quiet)
         if json_output:
             from rsccli.output.report import render_report

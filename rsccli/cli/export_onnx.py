@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsccli.cli.options import Config, JsonOutput, Quiet
+from rsccli.cli.options import Config, JsonOutput, Overwrite, Quiet
 from rsccli.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -139,10 +139,7 @@ def export_onnx(
             show_envvar=False,
         ),
     ] = True,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace a bundle.", show_envvar=False),
-    ] = False,
+    overwrite: Overwrite = False,
     config: Config = None,
     quiet: Quiet = False,
     json_output: JsonOutput = False,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.cli.flag_groups import with_group
 
 if TYPE_CHECKING:
     from rsccli.errors import RsccliError
     from rsccli.geo.inspect import PairFacts, RasterFacts
+    from rsccli.geo.pair import PairOptions
     from rsccli.types import Registration
 
 Rows = list[tuple[str, str]]
@@ -23,7 +24,7 @@ Rows = list[tuple[str, str]]
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("info")(info)
+    app.command("info")(with_group(info, "geometry", flags.pair_options))
 
 
 def info(
@@ -35,29 +36,8 @@ def info(
         typer.Argument(metavar="[POST]", help="Image after, if RASTER is the image before.", show_default=False),
     ] = None,
     json_output: flags.JsonOutput = False,
-    bands: flags.Bands = None,
-    pre_bands: flags.PreBands = None,
-    post_bands: flags.PostBands = None,
-    nodata: flags.Nodata = None,
-    pre_nodata: flags.PreNodata = None,
-    post_nodata: flags.PostNodata = None,
-    pre_crs: flags.PreCrs = None,
-    post_crs: flags.PostCrs = None,
-    rpc_height: flags.RpcHeight = None,
-    dst_crs: flags.DstCrs = None,
-    res: flags.Res = None,
-    like: flags.Like = None,
-    bbox: flags.Bbox = None,
-    aoi: flags.Aoi = None,
-    tile_size: flags.TileSize = 256,
-    overlap: flags.Overlap = None,
-    stride: flags.Stride = None,
-    edge: flags.EdgeRule = EdgeChoice.pad,
-    radiometry: flags.RadiometryRule = RadiometryChoice.auto,
-    coregister: flags.Coregister = False,
-    allow_same: flags.AllowSame = False,
-    allow_upsampling: flags.AllowUpsampling = False,
-    cache_mb: flags.CacheMb = 48,
+    *,
+    geometry: PairOptions,
     config: flags.Config = None,
 ) -> None:
     """Show what one raster is and how it would be read, or what would be done with a pair.
@@ -78,38 +58,13 @@ def info(
     """
     from rsccli.geo.inspect import inspect_pair, inspect_raster
 
-    asked = flags.pair_options(
-        bands=bands,
-        pre_bands=pre_bands,
-        post_bands=post_bands,
-        nodata=nodata,
-        pre_nodata=pre_nodata,
-        post_nodata=post_nodata,
-        pre_crs=pre_crs,
-        post_crs=post_crs,
-        rpc_height=rpc_height,
-        dst_crs=dst_crs,
-        res=res,
-        like=like,
-        bbox=bbox,
-        aoi=aoi,
-        tile_size=tile_size,
-        overlap=overlap,
-        stride=stride,
-        edge=edge,
-        radiometry=radiometry,
-        coregister=coregister,
-        allow_same=allow_same,
-        allow_upsampling=allow_upsampling,
-        cache_mb=cache_mb,
-    )
     refusals: tuple[RsccliError, ...]
     if post is None:
-        facts, refusal = inspect_raster(raster, asked.pre)
+        facts, refusal = inspect_raster(raster, geometry.pre)
         refusals = () if refusal is None else (refusal,)
         typer.echo(_json(facts) if json_output else _lines(_raster_rows(facts)))
     else:
-        pair, refusals = inspect_pair(raster, post, asked)
+        pair, refusals = inspect_pair(raster, post, geometry)
         typer.echo(_json(pair) if json_output else _pair_text(pair))
     if refusals:
         for earlier in refusals[:-1]:

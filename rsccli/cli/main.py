@@ -10,12 +10,15 @@ import typer
 
 from rsccli import __version__
 from rsccli.cli import (
+    ask,
     benchmark,
     caption,
     dataset,
+    detect,
     env,
     evaluate,
     export_onnx,
+    ground,
     index,
     info,
     models,
@@ -57,6 +60,9 @@ def root(
 
 for command in (
     caption,
+    detect,
+    ask,
+    ground,
     export_onnx,
     report,
     evaluate,

@@ -11,10 +11,15 @@
 | `TileSize`, `Overlap`, `Stride`, `EdgeRule` | `--tile-size`, ... | the tiles |
 | `RadiometryRule`, `Coregister` | `--radiometry`, `--coregister` | values and shift |
 | `AllowSame`, `AllowUpsampling` | `--allow-same`, `--allow-upsampling` | lift a refusal |
+| `Basemap` | `--basemap` | a background map in the report |
 | `CacheMb` | `--cache-mb` | GDAL's block cache |
 | `Config` | `--config` | defaults from a TOML file |
 | `Quiet`, `Verbose` | `-q`, `-v` | less or more on stderr |
 | `JsonOutput` | `--json` | the result as JSON on stdout, for programs |
+| `Overwrite` | `--overwrite` | replace what is there |
+
+`pair_options` is the group of all flags of a pair: see `rsccli.cli.flag_groups`. Flags of a captioner are in
+`rsccli.cli.model_options`, those of scores in `rsccli.cli.evaluation_options`.
 
 Every flag has an environment variable ``RSCCLI_<NAME>``. A flag on the command line comes before the variable, the
 variable before the configuration file.
@@ -71,6 +76,9 @@ class CountsChoice(StrEnum):
 JsonOutput = Annotated[
     bool,
     typer.Option("--json", envvar="RSCCLI_JSON", help="Print the result as JSON, for programs.", show_envvar=False),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace what is there.", show_envvar=False)
 ]
 Bands = Annotated[
     str | None,
@@ -238,6 +246,17 @@ CacheMb = Annotated[
     int,
     typer.Option("--cache-mb", envvar="RSCCLI_CACHE_MB", help="GDAL's block cache, megabytes.", show_envvar=False),
 ]
+Basemap = Annotated[
+    str | None,
+    typer.Option(
+        "--basemap",
+        envvar="RSCCLI_BASEMAP",
+        metavar="URL",
+        help="Map tiles behind the report's images, e.g. https://tile.openstreetmap.org/{z}/{x}/{y}.png. The page then "
+        "asks that host, and no other. Without it the page asks nobody.",
+        show_envvar=False,
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option("-q", "--quiet", envvar="RSCCLI_QUIET", help="Errors only on stderr.", show_envvar=False),
@@ -320,31 +339,31 @@ def _numbers(text: str, flag: str, counts: tuple[int, ...]) -> tuple[float, ...]
 
 def pair_options(
     *,
-    bands: str | None,
-    pre_bands: str | None,
-    post_bands: str | None,
-    nodata: float | None,
-    pre_nodata: float | None,
-    post_nodata: float | None,
-    pre_crs: str | None,
-    post_crs: str | None,
-    rpc_height: float | None,
-    dst_crs: str | None,
-    res: str | None,
-    like: str | None,
-    bbox: str | None,
-    aoi: str | None,
-    tile_size: int,
-    overlap: int | None,
-    stride: int | None,
-    edge: EdgeChoice,
-    radiometry: RadiometryChoice,
-    coregister: bool,
-    allow_same: bool,
-    allow_upsampling: bool,
-    cache_mb: int,
+    bands: Bands = None,
+    pre_bands: PreBands = None,
+    post_bands: PostBands = None,
+    nodata: Nodata = None,
+    pre_nodata: PreNodata = None,
+    post_nodata: PostNodata = None,
+    pre_crs: PreCrs = None,
+    post_crs: PostCrs = None,
+    rpc_height: RpcHeight = None,
+    dst_crs: DstCrs = None,
+    res: Res = None,
+    like: Like = None,
+    bbox: Bbox = None,
+    aoi: Aoi = None,
+    tile_size: TileSize = 256,
+    overlap: Overlap = None,
+    stride: Stride = None,
+    edge: EdgeRule = EdgeChoice.pad,
+    radiometry: RadiometryRule = RadiometryChoice.auto,
+    coregister: Coregister = False,
+    allow_same: AllowSame = False,
+    allow_upsampling: AllowUpsampling = False,
+    cache_mb: CacheMb = 48,
 ) -> PairOptions:
-    """The geometry flags of a command as one value."""
+    """The flags of a pair as one value; a group of flags too, for `rsccli.cli.flag_groups.with_group`."""
     from rsccli.geo.pair import PairOptions
     from rsccli.geo.raster import RasterOptions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class GridOptions:
         lonlat_bbox: west, south, east, north in degrees (west > east across the antimeridian).
         aoi: area of interest in lon/lat.
         allow_upsampling: do not refuse a date that is far coarser than the grid.
+        exact: the grid itself, as a series has it; everything else but ``allow_upsampling`` is then settled.
     """
 
     dst_crs: str | None = None
@@ -48,6 +50,7 @@ class GridOptions:
     lonlat_bbox: tuple[float, float, float, float] | None = None
     aoi: shapely.Geometry | None = None
     allow_upsampling: bool = False
+    exact: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -122,34 +125,63 @@ def choose_grid(pre: RasterInfo, post: RasterInfo, options: GridOptions | None =
         InputError: a date is more than 10 times coarser than the grid.
     """
     options = options or GridOptions()
-    lattice = _lattice(pre, options)
-    box = _box_on(lattice, pre)
-    box = _meet(box, _box_on(lattice, post, near=(box[0] + box[2]) / 2))
-    if box[2] - box[0] <= 0 or box[3] - box[1] <= 0:
-        raise NoOverlapError(
-            f"{pre.path} and {post.path} do not overlap:\n"
-            f"  pre  {_lonlat_text(pre)}\n  post {_lonlat_text(post)}\n"
-            "Check that they show the same place; a wrong CRS can be overridden with --pre-crs / --post-crs"
-        )
+    grid = options.exact or common_grid((pre, post), options)
+    warnings = [_check(grid, info, which, options) for info, which in ((pre, "pre"), (post, "post"))]
+    return grid, tuple(w for w in warnings if w)
+
+
+def common_grid(dates: Sequence[RasterInfo], options: GridOptions | None = None) -> Grid:
+    """The first date's lattice over the area that all dates cover.
+
+    Args:
+        dates: at least two: a pair, or a series.
+
+    Raises:
+        NoOverlapError: with boxes in lon/lat. CrsError: a date outside of the validity of the grid's CRS.
+    """
+    options = options or GridOptions()
+    first, last = dates[0], dates[-1]
+    lattice = _lattice(first, options)
+    box = _box_on(lattice, first)
+    for date in dates[1:]:
+        box = _meet(box, _box_on(lattice, date, near=(box[0] + box[2]) / 2))
+        if box[2] - box[0] <= 0 or box[3] - box[1] <= 0:
+            raise NoOverlapError(_apart(dates, date))
     for name, limit in (("--bbox", _bbox_polygon(options.lonlat_bbox)), ("--aoi", options.aoi)):
         if limit is not None:
             box = _meet(box, _polygon_box(lattice, limit, name, near=(box[0] + box[2]) / 2))
             if box[2] - box[0] <= 0 or box[3] - box[1] <= 0:
+                covered = "both images cover" if len(dates) == 2 else "all images cover"
                 raise NoOverlapError(
-                    f"{name} lies outside of the area that both images cover:\n"
-                    f"  pre  {_lonlat_text(pre)}\n  post {_lonlat_text(post)}"
+                    f"{name} lies outside of the area that {covered}:\n"
+                    f"  pre  {_lonlat_text(first)}\n  post {_lonlat_text(last)}"
                 )
     # A thousandth of a pixel is rounding, not another row or column.
     left, top = math.floor(box[0] + 1e-3), math.floor(box[1] + 1e-3)
     right, bottom = math.ceil(box[2] - 1e-3), math.ceil(box[3] - 1e-3)
-    grid = Grid(
+    return Grid(
         lattice.crs,
         lattice.transform @ Affine.translation(left, top),
         max(1, right - left),
         max(1, bottom - top),
     )
-    warnings = [_check(grid, info, which, options) for info, which in ((pre, "pre"), (post, "post"))]
-    return grid, tuple(w for w in warnings if w)
+
+
+def _apart(dates: Sequence[RasterInfo], alone: RasterInfo) -> str:
+    """What to say of dates that have no ground in common."""
+    if len(dates) == 2:
+        pre, post = dates
+        return (
+            f"{pre.path} and {post.path} do not overlap:\n"
+            f"  pre  {_lonlat_text(pre)}\n  post {_lonlat_text(post)}\n"
+            "Check that they show the same place; a wrong CRS can be overridden with --pre-crs / --post-crs"
+        )
+    before = dates[: dates.index(alone)]
+    boxes = "".join(f"\n  {date.name}: {_lonlat_text(date)}" for date in (*before, alone))
+    return (
+        f"{alone.path} shares no ground with what the images before it have in common:{boxes}\n"
+        "Leave it out, or caption the series in parts"
+    )
 
 
 def grid_gsd_m(grid: Grid) -> float:

@@ -37,6 +37,7 @@ class PairOptions:
         coregister: correct the measured shift, or refuse when it cannot be trusted.
         allow_same: compare a file with itself. allow_upsampling: do not refuse a much coarser date.
         cache_mb: GDAL's block cache, for all threads together.
+        grid: the common grid itself, as a series has one for all its pairs; then what else says of it is settled.
     """
 
     pre: RasterOptions = field(default_factory=RasterOptions)
@@ -54,6 +55,7 @@ class PairOptions:
     allow_same: bool = False
     allow_upsampling: bool = False
     cache_mb: int = 48
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ def match_pair(
     options = options or PairOptions()
     _refuse_same(str(pre_path), str(post_path), options.allow_same)
     pre, post = describe_raster(pre_path, options.pre), describe_raster(post_path, options.post)
-    grid, warnings = choose_grid(pre, post, _grid_options(options))
+    grid, warnings = choose_grid(pre, post, grid_options(options))
     notes = [f"{which}: {note}" for which, info in (("pre", pre), ("post", post)) for note in info.warnings]
     if pre.datetime and post.datetime:
         length = min(len(pre.datetime), len(post.datetime), 10)
@@ -174,7 +176,8 @@ def gsd_m(pair: PreparedPair) -> float:
     return grid_gsd_m(pair.grid)
 
 
-def _grid_options(options: PairOptions) -> GridOptions:
+def grid_options(options: PairOptions) -> GridOptions:
+    """What a user said of the common grid."""
     return GridOptions(
         dst_crs=options.dst_crs,
         res=options.res,
@@ -182,6 +185,7 @@ def _grid_options(options: PairOptions) -> GridOptions:
         lonlat_bbox=options.bbox,
         aoi=read_aoi(options.aoi) if options.aoi else None,
         allow_upsampling=options.allow_upsampling,
+        exact=options.grid,
     )
 
 

@@ -57,12 +57,14 @@ class RasterOptions:
         bands: 1-based numbers read as red, green, blue (or one number: grey).
         nodata: value that means no data, overriding the tag.
         crs: CRS where the file has none. rpc_height_m: height for files that have only RPCs.
+        datetime: acquisition, ISO 8601, where somebody knows it better than the file.
     """
 
     bands: tuple[int, ...] | None = None
     nodata: float | None = None
     crs: str | None = None
     rpc_height_m: float | None = None
+    datetime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
             overviews=tuple(ds.overviews(1)),
             block=(block_rows, block_cols),
             sparse_aware=ds.driver in ("GTiff", "COG"),
-            datetime=_datetime(ds, path),
+            datetime=options.datetime or _datetime(ds, path),
             identity=identify(path),
             warnings=tuple(notes),
         )

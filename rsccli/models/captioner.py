@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from rsccli.errors import UsageProblem
 from rsccli.models.decoding.tokens import Sampling
 from rsccli.models.prompts import CountsFrom
-from rsccli.types import Caption, Tile, TilePair
+from rsccli.types import Caption, Detection, Tile, TilePair
 
 if TYPE_CHECKING:
     from rsccli.models.bundle import Bundle, Verify
@@ -42,6 +42,7 @@ class CaptionerInfo:
         max_side_px: longer tile sides are resampled to this before the model sees them, or None.
         batch_size: tiles per call that use memory and processor well.
         prompt: regime in which a model is asked in words, or empty for one that is not.
+        classes: ``class_names`` of `Detects`, empty where it does not detect or tells none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class CaptionerInfo:
     max_side_px: int | None = None
     batch_size: int = 16
     prompt: str = ""
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,57 @@ class Captioner(Protocol):
 
     def close(self) -> None:
         """Give sessions and memory back. The captioner is of no use after that."""
+        ...
+
+
+@runtime_checkable
+class Detects(Protocol):
+    """What a captioner offers beside `Captioner` where it can say of every pixel whether it changed.
+
+    Attributes:
+        class_names: kinds of things that change, in the order of ``Detection.classes``; empty where it tells none.
+        longest_tile_px: longest side of a tile that it sees in one piece, or None for any: in longer ones the borders
+            of the pieces would show.
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def longest_tile_px(self) -> int | None: ...  # noqa: D102
+
+    def detect(self, pairs: Sequence[TilePair]) -> list[Detection]:
+        """Judge every pixel of a batch.
+
+        Args:
+            pairs: tiles of one batch, of any size, equal or not.
+
+        Returns:
+            One detection for each pair, in order, at the pair's own size.
+
+        Raises:
+            ModelError: the model failed on this batch.
+        """
+        ...
+
+
+@runtime_checkable
+class CaptionsAndDetects(Detects, Protocol):
+    """What a captioner offers where sentence and pixels come from one look at the images.
+
+    Attributes:
+        keyword_classes: which of ``class_names`` each of its keywords belongs to.
+    """
+
+    @property
+    def keyword_classes(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    def caption_and_detect(self, pairs: Sequence[TilePair]) -> list[tuple[Caption, Detection]]:
+        """Captions as ``caption`` gives them, and detections as ``detect`` does, for the work of one of them.
+
+        Raises:
+            ModelError: the model failed on this batch.
+        """
         ...
 
 

@@ -12,7 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rsccli.geo.footprint import tile_area_m2
+from rsccli.output.areas import AreaList
 from rsccli.output.features import Feature
+from rsccli.output.ground import tiles_overlap
+from rsccli.output.histograms import AreaBin, ScoreCounts, Spread
+from rsccli.output.scene import Scene, SceneGatherer, SceneNumbers
 from rsccli.types import FAILED, STATUSES, PxWindow, RunFacts, Status
 
 STRONGEST = 12
@@ -64,7 +68,9 @@ class Summary:
         keywords: words with the number of tiles that carry them, most frequent first.
         keywords_total: how many different words there are.
         failed: the first failed tiles by id. failed_total: how many there are.
+        scores: tiles by change score, for each status that has scores. areas: changed tiles by changed area.
         notes: how to read the numbers. warnings: of the inputs, the pair and the output. limits: of the model.
+        change_areas: neighbouring tiles with the same kind of change. scene: all of it in one paragraph.
     """
 
     tiles: int
@@ -77,6 +83,8 @@ class Summary:
     keywords_total: int
     failed: tuple[FailedTile, ...]
     failed_total: int
+    scores: tuple[ScoreCounts, ...]
+    areas: tuple[AreaBin, ...]
     pre_datetime: str | None
     post_datetime: str | None
     model: str | None
@@ -84,6 +92,8 @@ class Summary:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     limits: tuple[str, ...]
+    change_areas: AreaList
+    scene: Scene
 
     def count(self, status: Status) -> int:
         """Number of tiles with that status."""
@@ -98,7 +108,7 @@ class Summary:
 
 
 def summarise(features: Iterable[Feature], facts: RunFacts | None) -> Summary:
-    """Summarise features in one pass; holds a few dozen of them at a time.
+    """Summarise features in one pass; holds a few dozen of them at a time, and some 60 bytes of each changed one.
 
     Args:
         facts: of the run, or None where the output has lost them: then areas compared, limits and input
@@ -109,12 +119,16 @@ def summarise(features: Iterable[Feature], facts: RunFacts | None) -> Summary:
     words: Counter[str] = Counter()
     masks: set[str] = set()
     valid_px = 0
+    spread = Spread()
+    gathered = SceneGatherer(facts)
     ranking = {"changed": _Ranking(STRONGEST), "unsure": _Ranking(STRONGEST)}
     failed = _Ranking(FAILED_SHOWN)
     last: Feature | None = None
     for last in features:
         status = last.status
         statuses[status] += 1
+        spread.add(last)
+        gathered.add(last)
         if last.changed_area_m2 is not None:
             masks.add(status)
             area_cm2[status] += round(last.changed_area_m2 * 10_000)
@@ -127,18 +141,32 @@ def summarise(features: Iterable[Feature], facts: RunFacts | None) -> Summary:
             ranking[status].add((-(last.change_score or 0.0), -(last.changed_area_m2 or 0.0), last.id), last)
         elif status in FAILED:
             failed.add((0.0, 0.0, last.id), last)
-    overlap = facts is not None and _tiles_overlap(facts)
+    overlap = facts is not None and tiles_overlap(facts)
+    by_status = tuple((status, statuses[status]) for status in STATUSES)
+    changed_area_m2 = area_cm2["changed"] / 10_000 if masks else None
+    compared_area_m2 = None if facts is None or overlap else _compared_area_m2(facts, valid_px)
+    told = SceneNumbers(
+        statuses.total(),
+        by_status,
+        changed_area_m2,
+        compared_area_m2,
+        last.pre_datetime if last else None,
+        last.post_datetime if last else None,
+    )
+    change_areas = gathered.areas()
     return Summary(
         tiles=statuses.total(),
-        by_status=tuple((status, statuses[status]) for status in STATUSES),
-        changed_area_m2=area_cm2["changed"] / 10_000 if masks else None,
+        by_status=by_status,
+        changed_area_m2=changed_area_m2,
         unsure_area_m2=area_cm2["unsure"] / 10_000 if masks else None,
-        compared_area_m2=None if facts is None or overlap else _compared_area_m2(facts, valid_px),
+        compared_area_m2=compared_area_m2,
         ranked=tuple(_ranked(f) for f in ranking["changed"].best() or ranking["unsure"].best()),
         keywords=tuple(sorted(words.items(), key=lambda item: (-item[1], item[0]))[:KEYWORDS_SHOWN]),
         keywords_total=len(words),
         failed=tuple(FailedTile(f.id, f.status, f.reason) for f in failed.best()),
         failed_total=sum(statuses[status] for status in FAILED),
+        scores=spread.scores(),
+        areas=spread.areas(),
         pre_datetime=last.pre_datetime if last else None,
         post_datetime=last.post_datetime if last else None,
         model=last.model if last else None,
@@ -146,6 +174,8 @@ def summarise(features: Iterable[Feature], facts: RunFacts | None) -> Summary:
         notes=_notes(overlap, bool(masks), statuses),
         warnings=_warnings(facts, statuses),
         limits=facts.limits if facts else (),
+        change_areas=change_areas,
+        scene=gathered.scene(told, change_areas),
     )
 
 
@@ -191,11 +221,6 @@ def _ranked(feature: Feature) -> RankedTile:
         keywords=feature.keywords,
         lonlat=(round(lon - 360 if lon > 180 else lon, 5), round((south + north) / 2, 5)),
     )
-
-
-def _tiles_overlap(facts: RunFacts) -> bool:
-    grid, size = facts.grid, facts.tile_size
-    return facts.stride < size or (facts.edge == "shift" and bool(grid.width % size or grid.height % size))
 
 
 def _compared_area_m2(facts: RunFacts, valid_px: int) -> float:

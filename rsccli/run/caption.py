@@ -20,20 +20,26 @@ from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.devices import worker_devices
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, fitting_batch_size
 from rsccli.output.features import Feature, build_features
-from rsccli.output.report import write_reports
+from rsccli.output.report import Pictures, ShownTiles, write_reports
+from rsccli.output.report.basemap import Basemap
 from rsccli.output.style import write_style
 from rsccli.output.summary import Summary, summarise
 from rsccli.output.writers import check_output, stream_geojsonseq, write_features
-from rsccli.run.captioners import AskingOptions, Crew, describe_crew, load_crew
+from rsccli.run.captioners import AskingOptions, Crew, LoadedModels, captioner_of, describe_crew, load_crew
+from rsccli.run.detect.caption_mask import caption_legend, write_caption_mask
+from rsccli.run.detect.rasters import check_raster
 from rsccli.run.journal import Journal, journal_batch_size, journal_path
 from rsccli.run.loop import caption_tiles
+from rsccli.run.phrase import SummaryModel, phrase_summary
+from rsccli.run.pictures import pair_pictures, worth_a_look
 from rsccli.run.signals import StopRequest
 from rsccli.run.spec import RunSpec, make_spec
-from rsccli.run.thumbnails import pair_thumbnails
 from rsccli.types import FAILED, RunFacts, Tile, TileRecord
 
 #: (tiles that a step finished, of them from an earlier run): for progress bars.
 Progress = Callable[[int, bool], None]
+#: Models of a crew for batches of a size: of a series, which loads them once.
+Models = Callable[[Crew, int], LoadedModels]
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class CaptionJob:
         batch_size: tiles per model call, None for what the model likes, "auto" for what fits into memory.
         min_valid: see ``caption_tiles``.
         jobs: reader threads. overwrite: replace an output. resume: go on from a journal.
-        report: write the reports and the style beside the output.
+        report: write the reports and the style beside the output. summary_model: who phrases its paragraph, or None.
+        basemap: a background map of the report, or None.
+        mask: a GeoTIFF for the kinds of change of every pixel, or None.
     """
 
     pre: str
@@ -62,6 +70,9 @@ class CaptionJob:
     overwrite: bool = False
     resume: bool = True
     report: bool = True
+    basemap: Basemap | None = None
+    summary_model: SummaryModel | None = None
+    mask: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_valid <= 1:
@@ -70,6 +81,10 @@ class CaptionJob:
             raise UsageProblem(f"--jobs {self.jobs}: at least 1")
         if isinstance(self.batch_size, int) and self.batch_size < 1:
             raise UsageProblem(f"--batch-size {self.batch_size}: at least 1")
+        if self.summary_model is not None and not (self.report and self.output):
+            raise UsageProblem("--summary-model phrases a paragraph of the report: write one (-o FILE, no --no-report)")
+        if self.mask is not None and self.output is None:
+            raise UsageProblem("--mask goes with a map in a file: name one with -o FILE")
 
 
 @dataclass(frozen=True)
@@ -98,13 +113,22 @@ def prepare_job(job: CaptionJob) -> PreparedJob:
     """Check the output, describe the model, prepare the pair. Everything that can be refused early is refused here."""
     if job.output is not None:
         # A journal is the trace of a cut run of the same command: its output may be replaced.
-        check_output(job.output, job.overwrite or (job.resume and journal_path(job.output).exists()))
+        replaced = job.overwrite or (job.resume and journal_path(job.output).exists())
+        check_output(job.output, replaced)
+        if job.mask is not None:
+            check_raster(job.mask, "--mask", replaced)
     # A model that cannot be had is told before minutes are spent on measuring a large pair.
     describe_captioner(job.model, replace(job.captioner, device=worker_devices(job.captioner.device)[0]))
+    if job.summary_model is not None:
+        job.summary_model.describe()
     pair = prepare_pair(job.pre, job.post, job.geometry)
     crew = describe_crew(job.model, job.captioner, job.asking, pair)
     batch_size = _batch_size(job, crew)
     spec = make_spec(pair, crew, batch_size, job.min_valid)
+    if job.mask is not None:
+        # A journal without masks cannot be gone on with.
+        asked = "; ".join(filter(None, (spec.model.asked, "masks")))
+        spec = replace(spec, model=replace(spec.model, asked=asked))
     return PreparedJob(job, pair, crew, batch_size, spec, _facts(pair, crew, spec))
 
 
@@ -119,8 +143,13 @@ def _batch_size(job: CaptionJob, crew: Crew) -> int:
     return fitting_batch_size(job.model, crew.options, job.geometry.tile_size) or crew.info.batch_size
 
 
-def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: None) -> Summary:
+def run_caption(
+    prepared: PreparedJob, progress: Progress = lambda tiles, old: None, models: Models | None = None
+) -> Summary:
     """Caption a pair into ``job.output``; go on from a journal where there is one.
+
+    Args:
+        models: where loaded models come from; they stay open. Without it they are loaded and closed here.
 
     Raises:
         StoppedError: a signal asked to stop; the journal is kept.
@@ -133,7 +162,11 @@ def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: N
         if journal.tiles:
             progress(journal.tiles, True)
         if journal.tiles < len(pair.plan):
-            captioner = load_crew(prepared.crew, pair, prepared.batch_size)
+            captioner = (
+                load_crew(prepared.crew, pair, prepared.batch_size)
+                if models is None
+                else captioner_of(prepared.crew, pair, models(prepared.crew, prepared.batch_size))
+            )
             try:
                 batches = caption_tiles(
                     pair,
@@ -142,6 +175,7 @@ def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: N
                     min_valid=job.min_valid,
                     jobs=job.jobs,
                     done=journal.done,
+                    masks=job.mask is not None,
                 )
                 for batch in batches:
                     journal.commit(batch.block, batch.batch, batch.records)
@@ -153,7 +187,8 @@ def run_caption(prepared: PreparedJob, progress: Progress = lambda tiles, old: N
                             "command again to go on"
                         )
             finally:
-                captioner.close()
+                if models is None:
+                    captioner.close()
         summary = _write(prepared, journal)
         journal.remove()
     return summary
@@ -239,13 +274,17 @@ def _write(prepared: PreparedJob, journal: Journal) -> Summary:
         return build_features(((r, pair.plan.tile(r.row, r.col)) for r in journal.records()), facts)
 
     write_features(job.output, features(), facts, _newest_input(pair))
-    summary = summarise(features(), facts)
+    if job.mask is not None:
+        write_caption_mask(job.mask, pair.plan, journal.records(), caption_legend(prepared.info), facts)
+    shown = ShownTiles()
+    summary = phrase_summary(summarise(shown.of(features()), facts), job.summary_model)
     if job.report:
+        tiles = shown.strongest()
         try:
-            thumbnails = pair_thumbnails(pair, [tile.tile_id for tile in summary.ranked])
+            pictures = pair_pictures(pair, [tile.tile_id for tile in summary.ranked], worth_a_look(tiles), job.mask)
         except InputChangedError:
-            thumbnails = {}
-        write_reports(job.output, summary, facts, thumbnails)
+            pictures = Pictures(notes=("The images are not shown: one of them was replaced after it was captioned.",))
+        write_reports(job.output, summary, facts, pictures, tiles, job.basemap)
         write_style(job.output)
     return summary
 

@@ -118,7 +118,21 @@ def describe_crew(model: str, options: CaptionerOptions, asked: AskingOptions, p
     return Crew(model, info, options, devices, asked, screen, labels)
 
 
-def load_crew(crew: Crew, pair: PreparedPair, batch_size: int) -> Captioner:
+@dataclass(frozen=True)
+class LoadedModels:
+    """Models of a crew, loaded: they know no pair, so a series uses them for all of its pairs."""
+
+    captioner: Captioner
+    screen: Captioner | None
+
+    def close(self) -> None:
+        """Close all."""
+        self.captioner.close()
+        if self.screen is not None:
+            self.screen.close()
+
+
+def load_models(crew: Crew, batch_size: int) -> LoadedModels:
     """Load everybody.
 
     Args:
@@ -126,10 +140,24 @@ def load_crew(crew: Crew, pair: PreparedPair, batch_size: int) -> Captioner:
     """
     loaded = [load_captioner(crew.model, replace(crew.options, device=device)) for device in crew.devices]
     captioner: Captioner = loaded[0] if len(loaded) == 1 else PooledCaptioner(loaded, batch_size)
-    if not crew.info.prompt and crew.screen is None:
-        return captioner
     screen = load_captioner(crew.asked.screen, _screen_options(crew.options)) if crew.screen else None
-    return AskedCaptioner(captioner, _asking(crew, pair), screen)
+    return LoadedModels(captioner, screen)
+
+
+def captioner_of(crew: Crew, pair: PreparedPair, models: LoadedModels) -> Captioner:
+    """The captioner of one pair: loaded models, told what there is to tell of it. Closing it closes the models."""
+    if not crew.info.prompt and models.screen is None:
+        return models.captioner
+    return AskedCaptioner(models.captioner, _asking(crew, pair), models.screen)
+
+
+def load_crew(crew: Crew, pair: PreparedPair, batch_size: int) -> Captioner:
+    """Load everybody for one pair.
+
+    Args:
+        batch_size: tiles that one worker sees at once.
+    """
+    return captioner_of(crew, pair, load_models(crew, batch_size))
 
 
 def _screen_options(options: CaptionerOptions) -> CaptionerOptions:

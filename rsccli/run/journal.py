@@ -144,7 +144,7 @@ class Journal:
         Raises:
             OutputError: the disk is full or the folder is gone; what was committed before stays usable.
         """
-        lines = [json_bytes(asdict(record)) for record in records]
+        lines = [json_bytes(_line(record)) for record in records]
         lines.append(orjson.dumps({"commit": [block, batch]}))
         self._write(lines)
         self.done = (block, batch)
@@ -194,6 +194,14 @@ class Journal:
         """The output is whole: the journal has done its work."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+def _line(record: TileRecord) -> dict[str, Any]:
+    value = asdict(record)
+    if record.mask is None:
+        # Only runs that write a mask have it.
+        del value["mask"]
+    return value
 
 
 def _record(value: dict[str, Any]) -> TileRecord:

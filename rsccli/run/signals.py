@@ -13,7 +13,8 @@ ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 class StopRequest:
     """While it is entered, the signals set ``name`` instead of ending the process.
 
-    A second Ctrl-C ends it at once, as a person expects. Outside of the main thread it does nothing.
+    A second Ctrl-C ends it at once, as a person expects. Outside of the main thread it does nothing. One within another
+    (a pair within a series) passes on what it hears.
     """
 
     def __init__(self) -> None:
@@ -34,3 +35,6 @@ class StopRequest:
         if self.name is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name
+        outer = getattr(self._before.get(signal.Signals(number)), "__self__", None)
+        if isinstance(outer, StopRequest):
+            outer.name = self.name

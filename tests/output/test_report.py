@@ -1,4 +1,4 @@
-"""The report: escaped, self-contained, under a strict policy, the same every time."""
+"""The report: escaped, self-contained, under a strict policy, the same every time. In a browser: test_report_page."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from made_run import NASTY, make_facts, make_features
+from report_pages import flat_pictures, hostile_run, page_bytes
 
-from rsccli.errors import OutputError
+from rsccli.errors import OutputError, UsageProblem
 from rsccli.output.facts import facts_from_json
 from rsccli.output.features import Feature
 from rsccli.output.report import FORMS, numbers, render_report, report_paths, write_reports
-from rsccli.output.report.thumbnails import data_uri
+from rsccli.output.report.basemap import parse_basemap
+from rsccli.output.report.pictures import Pictures
 from rsccli.output.summary import Summary, summarise
 from rsccli.types import STATUSES, RunFacts
 
-VOID = {"meta", "img", "br", "hr", "link", "input", "rect"}
+VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
@@ -50,7 +51,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if not self._open or self._open[-1] not in ("script", "style"):
+            self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
@@ -81,69 +83,123 @@ def summary(features: list[Feature], facts: RunFacts) -> Summary:
 
 
 @pytest.fixture
-def thumbnails(summary: Summary) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    random = np.random.default_rng(1)
-    pair = (random.integers(0, 255, (3, 64, 64), np.uint8), random.integers(0, 255, (3, 400, 300), np.uint8))
-    return {tile.tile_id: pair for tile in summary.ranked[:-1]}
+def pictures(summary: Summary, facts: RunFacts) -> Pictures:
+    return flat_pictures(facts.grid, [tile.tile_id for tile in summary.ranked[:-1]], mask=True)
 
 
-def html(summary: Summary, facts: RunFacts | None, thumbnails: object = None) -> str:
-    return render_report("html", summary, facts, thumbnails).decode()
+def html(
+    summary: Summary, facts: RunFacts | None, pictures: Pictures | None = None, features: Sequence[Feature] = ()
+) -> str:
+    return render_report("html", summary, facts, pictures, features).decode()
 
 
-def test_nothing_that_others_wrote_becomes_markup(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
-    text = html(summary, facts, thumbnails)
+def hashes(text: str, tag: str) -> set[str]:
+    """Of every element of a kind that a browser runs or applies."""
+    bodies = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    return {f"'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'" for body in bodies}
+
+
+def test_nothing_that_others_wrote_becomes_markup(
+    summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]
+) -> None:
+    text = html(summary, facts, pictures, features)
     page = Page(text)
     allowed = (
-        "html head meta title style body header main section footer p h1 h2 table caption thead tbody tr th td dl div "
-        "dt dd ul ol li strong svg rect figure figcaption img cite span b code a"
+        "html head meta title style body header main section footer p h1 h2 h3 table caption thead tbody tr th td dl "
+        "div dt dd ul ol li strong svg rect path text figure figcaption img cite span b code a form label input select "
+        "option fieldset legend output button aside nav noscript details summary script"
     ).split()
     assert {tag for tag, _ in page.tags} <= set(allowed)
     assert not any(name.startswith("on") or name == "style" for _, attrs in page.tags for name in attrs)
-    assert {attrs["href"] for attrs in page.all("a")} == {"#warnings"}
+    assert {attrs["href"] for attrs in page.all("a")} == {"#main", "#warnings", "#limits"}
     assert NASTY.split("\n")[0] in page.text, "shown as it was written"
     assert '/data/<img src=x onerror="alert(1)">.tif' in page.text
     assert "</style><script>alert(2)</script>" in page.text
     assert "<b>bold</b>" in page.text
-    assert "<script" not in text
+    assert [attrs for attrs in page.all("script") if attrs] == [{"type": "application/json", "id": "data"}]
+    assert len(page.all("script")) == 3
 
 
-def test_policy_is_strict_and_holds_for_the_page_itself(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
-    text = html(summary, facts, thumbnails)
+def test_block_of_data_holds_every_text_and_ends_no_script() -> None:
+    features, facts = hostile_run()
+    text = page_bytes(features, facts).decode()
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert block is not None
+    assert not set("<>&\u2028\u2029") & set(block[1])
+    data = json.loads(block[1])
+    told = [None if place < 0 else data["captions"][place] for place in data["tiles"]["caption"]]
+    assert dict(zip(data["tiles"]["id"], told, strict=True)) == {f.id: f.caption for f in features}
+
+
+def test_policy_is_strict_and_holds_for_the_page_itself(
+    summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]
+) -> None:
+    text = html(summary, facts, pictures, features)
     page = Page(text)
     metas = [m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
     assert len(metas) == 1
     policy = dict(part.strip().split(" ", 1) for part in str(metas[0]["content"]).split(";"))
-    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
-    assert style is not None
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert policy == {
-        "default-src": "'none'",
-        "img-src": "data:",
-        "style-src": f"'sha256-{digest}'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
+    assert set(policy.pop("style-src").split()) == hashes(text, "style")
+    assert set(policy.pop("script-src").split()) == hashes(text, "script")
+    assert policy == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
     assert text.index("Content-Security-Policy") < text.index("<style>"), "a policy holds for what follows it"
 
 
-def test_no_address_leads_out_of_the_page(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
-    page = Page(html(summary, facts, thumbnails))
-    sources = [attrs["src"] for attrs in page.all("img")]
-    assert len(sources) == 2 * (len(summary.ranked) - 1)
-    assert all(str(source).startswith("data:image/jpeg;base64,") for source in sources)
-    assert not page.all("link") and not page.all("script") and not page.all("iframe")
-    style = re.search(r"<style>(.*?)</style>", html(summary, facts), re.DOTALL)
+def test_policy_names_the_one_host_of_a_background_map(
+    summary: Summary, facts: RunFacts, features: list[Feature]
+) -> None:
+    basemap = parse_basemap("https://Tile.example.org:8443/a/{z}/{x}/{y}.png")
+    text = render_report("html", summary, facts, None, features, basemap).decode()
+    assert "img-src data: https://tile.example.org:8443;" in text
+    assert "sees which places this page shows" in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tile.example.org/{z}/{x}/{y}.png",
+        "ftp://example.org/{z}/{x}/{y}.png",
+        "https://{s}.example.org/{z}/{x}/{y}.png",
+        "https://*.example.org/{z}/{x}/{y}.png",
+        "https://user:word@example.org/{z}/{x}/{y}.png",
+        "https://example.org;script-src *//{z}/{x}/{y}.png",
+        "https://example.org/{z}/{x}.png",
+        "https://example.org/{z}/{x}/{y}.png?token={token}",
+        'https://example.org/{z}/{x}/{y}.png"><script>',
+        "https:///{z}/{x}/{y}.png",
+        "",
+    ],
+)
+def test_addresses_of_background_maps_are_checked(url: str) -> None:
+    with pytest.raises(UsageProblem, match="--basemap"):
+        parse_basemap(url)
+
+
+def test_no_address_leads_out_of_the_page(
+    summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]
+) -> None:
+    text = html(summary, facts, pictures, features)
+    page = Page(text)
+    sources = [str(attrs["src"]) for attrs in page.all("img")]
+    assert len(sources) == 3 + 3 * (len(summary.ranked) - 1)
+    assert all(source.startswith(("data:image/jpeg;base64,", "data:image/webp;base64,")) for source in sources)
+    assert not page.all("link") and not page.all("iframe") and not any("src" in attrs for attrs in page.all("script"))
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     assert style is not None and "url(" not in style[1] and "@import" not in style[1]
+    assert "sourceMappingURL" not in text
+    assert "Volodymyr Agafonkin" in text and "Redistribution and use" in text, "Leaflet's licence goes with it"
 
 
-def test_page_can_be_read_without_seeing_it(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
-    page = Page(html(summary, facts, thumbnails))
+def test_page_can_be_read_without_seeing_it(
+    summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]
+) -> None:
+    page = Page(html(summary, facts, pictures, features))
     assert page.all("html")[0]["lang"] == "en"
     assert page.all("title") and len(page.all("h1")) == 1 and page.all("main")
-    assert all(attrs.get("alt") for attrs in page.all("img"))
+    assert all(attrs.get("alt") for attrs in page.all("img") if "hidden" not in attrs)
     assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
-    assert all(attrs.get("aria-hidden") == "true" for attrs in page.all("svg"))
+    for attrs in page.all("svg"):
+        assert attrs.get("aria-hidden") == "true" or (attrs.get("role") == "img" and attrs.get("aria-label"))
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert all(attrs["aria-labelledby"] in ids for attrs in page.all("section"))
@@ -152,13 +208,13 @@ def test_page_can_be_read_without_seeing_it(summary: Summary, facts: RunFacts, t
     assert "prefers-color-scheme: dark" in style and "@media print" in style
 
 
-def test_page_says_what_the_summary_says(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
-    text = Page(html(summary, facts, thumbnails)).text
+def test_page_says_what_the_summary_says(summary: Summary, facts: RunFacts, pictures: Pictures) -> None:
+    text = Page(html(summary, facts, pictures)).text
     assert "What changed between 1 June 2016 and 17 May 2020" in text.replace("\u00a0", " ")
     assert numbers.area(summary.changed_area_m2) in text
     assert numbers.area(summary.compared_area_m2) in text
     for tile in summary.ranked:
-        assert f"[{tile.tile_id}]" in text
+        assert tile.tile_id in text
     for status, count in summary.by_status:
         assert count and numbers.percent(count / 48) in text, status
     assert "0.50 px" in text and "block 3 is damaged" in text
@@ -200,33 +256,22 @@ def test_json_holds_the_facts_and_the_summary(summary: Summary, facts: RunFacts)
     assert content["summary"]["changed_area_m2"] == summary.changed_area_m2
 
 
-def test_same_input_same_bytes(summary: Summary, facts: RunFacts, thumbnails: object) -> None:
+def test_same_input_same_bytes(summary: Summary, facts: RunFacts, pictures: Pictures, features: list[Feature]) -> None:
     for form in FORMS:
-        assert render_report(form, summary, facts, thumbnails) == render_report(form, summary, facts, thumbnails)
+        assert render_report(form, summary, facts, pictures, features) == render_report(
+            form, summary, facts, pictures, features
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_without_facts_or_features(features: list[Feature], facts: RunFacts, form: str) -> None:
     for case in (summarise(features, None), summarise([], None)):
         assert render_report(form, case, None)
+    assert render_report(form, summarise(features, None), None, None, features)
     assert render_report(form, summarise([], facts), facts)
     if form == "html":
         Page(html(summarise([], None), None))
         assert "No tile is called changed" in html(summarise([], facts), facts)
-
-
-def test_pictures_are_small_and_true() -> None:
-    pixels = np.zeros((3, 600, 300), np.uint8)
-    pixels[0, :300], pixels[2, 300:] = 200, 200  # red above blue
-    coded = base64.b64decode(data_uri(pixels).split(",")[1])
-    back = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
-    assert back.shape == (256, 128, 3)
-    assert back[64, 64, 2] > 180 > 60 > back[64, 64, 0], "red stays red"
-    assert back[200, 64, 0] > 180 > 60 > back[200, 64, 2]
-    small = cv2.imdecode(
-        np.frombuffer(base64.b64decode(data_uri(pixels[:, :64, :64]).split(",")[1]), np.uint8), cv2.IMREAD_COLOR
-    )
-    assert small.shape == (64, 64, 3), "never enlarged"
 
 
 def test_files_beside_the_output(tmp_path: Path, summary: Summary, facts: RunFacts) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.dataset.options import Overwrite
+from rsccli.cli.model_options import Device, PairsAtOnce
 from rsccli.errors import FailedTilesError, UsageProblem
 
 if TYPE_CHECKING:
@@ -160,29 +160,8 @@ def caption(
             show_envvar=False,
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="RSCCLI_DEVICE",
-            metavar="auto|cpu|cuda[:i]|tensorrt",
-            help="Where the captioner runs.",
-            rich_help_panel=LOCAL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            envvar="RSCCLI_BATCH_SIZE",
-            min=1,
-            help="Pairs at once. Default: what the model likes.",
-            show_default=False,
-            rich_help_panel=LOCAL,
-            show_envvar=False,
-        ),
-    ] = None,
+    device: Device = "auto",
+    batch_size: PairsAtOnce = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -205,7 +184,7 @@ def caption(
             show_envvar=False,
         ),
     ] = 0.5,
-    overwrite: Overwrite = False,
+    overwrite: flags.Overwrite = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     as_json: flags.JsonOutput = False,

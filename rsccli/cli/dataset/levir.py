@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.dataset.options import Jobs, Overwrite
+from rsccli.cli.dataset.options import Jobs
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def levir(
         ),
     ] = 256,
     jobs: Jobs = 2,
-    overwrite: Overwrite = False,
+    overwrite: flags.Overwrite = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     as_json: flags.JsonOutput = False,

@@ -5,7 +5,6 @@
 | `Output` | `-o` | folder of the data set |
 | `Rule` | `--count-rule` | where a building counts |
 | `Jobs` | `-j` | threads |
-| `Overwrite` | `--overwrite` | replace what is there |
 """
 
 from __future__ import annotations
@@ -42,8 +41,4 @@ Rule = Annotated[
 Jobs = Annotated[
     int,
     typer.Option("-j", "--jobs", envvar="RSCCLI_JOBS", min=1, help="Threads; same result.", show_envvar=False),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace what is there.", show_envvar=False),
 ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.dataset.options import Jobs, Output, Overwrite, Rule
-from rsccli.cli.options import CountRule, EdgeChoice, RadiometryChoice
+from rsccli.cli.dataset.options import Jobs, Output, Rule
+from rsccli.cli.flag_groups import with_group
+from rsccli.cli.options import CountRule
+
+if TYPE_CHECKING:
+    from rsccli.geo.pair import PairOptions
 
 
 class TileFormatChoice(StrEnum):
@@ -21,10 +25,11 @@ class TileFormatChoice(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the group."""
-    app.command("tiles")(tiles)
+    app.command("tiles")(with_group(tiles, "geometry", flags.pair_options, tile_size=512))
 
 
 def tiles(
+    *,
     pre: Annotated[str, typer.Argument(metavar="PRE", help="Image before.")],
     post: Annotated[str, typer.Argument(metavar="POST", help="Image after.")],
     output: Output,
@@ -86,31 +91,9 @@ def tiles(
             show_envvar=False,
         ),
     ] = 0.5,
-    bands: flags.Bands = None,
-    pre_bands: flags.PreBands = None,
-    post_bands: flags.PostBands = None,
-    nodata: flags.Nodata = None,
-    pre_nodata: flags.PreNodata = None,
-    post_nodata: flags.PostNodata = None,
-    pre_crs: flags.PreCrs = None,
-    post_crs: flags.PostCrs = None,
-    rpc_height: flags.RpcHeight = None,
-    dst_crs: flags.DstCrs = None,
-    res: flags.Res = None,
-    like: flags.Like = None,
-    bbox: flags.Bbox = None,
-    aoi: flags.Aoi = None,
-    tile_size: flags.TileSize = 512,
-    overlap: flags.Overlap = None,
-    stride: flags.Stride = None,
-    edge: flags.EdgeRule = EdgeChoice.pad,
-    radiometry: flags.RadiometryRule = RadiometryChoice.auto,
-    coregister: flags.Coregister = False,
-    allow_same: flags.AllowSame = False,
-    allow_upsampling: flags.AllowUpsampling = False,
-    cache_mb: flags.CacheMb = 48,
+    geometry: PairOptions,
     jobs: Jobs = 2,
-    overwrite: Overwrite = False,
+    overwrite: flags.Overwrite = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     as_json: flags.JsonOutput = False,
@@ -132,31 +115,7 @@ def tiles(
         post=post,
         labels=labels,
         output=output,
-        geometry=flags.pair_options(
-            bands=bands,
-            pre_bands=pre_bands,
-            post_bands=post_bands,
-            nodata=nodata,
-            pre_nodata=pre_nodata,
-            post_nodata=post_nodata,
-            pre_crs=pre_crs,
-            post_crs=post_crs,
-            rpc_height=rpc_height,
-            dst_crs=dst_crs,
-            res=res,
-            like=like,
-            bbox=bbox,
-            aoi=aoi,
-            tile_size=tile_size,
-            overlap=overlap,
-            stride=stride,
-            edge=edge,
-            radiometry=radiometry,
-            coregister=coregister,
-            allow_same=allow_same,
-            allow_upsampling=allow_upsampling,
-            cache_mb=cache_mb,
-        ),
+        geometry=geometry,
         labels_field=labels_field,
         rule=count_rule.value,
         disaster=disaster,

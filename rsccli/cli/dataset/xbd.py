@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rsccli.cli import options as flags
-from rsccli.cli.dataset.options import Jobs, Output, Overwrite, Rule
+from rsccli.cli.dataset.options import Jobs, Output, Rule
 from rsccli.cli.options import CountRule
 
 
@@ -55,7 +55,7 @@ def xbd(
     ] = None,
     bands: flags.Bands = None,
     jobs: Jobs = 2,
-    overwrite: Overwrite = False,
+    overwrite: flags.Overwrite = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     as_json: flags.JsonOutput = False,

@@ -7,23 +7,21 @@ from typing import Annotated
 
 import typer
 
-from rsccli.cli.evaluate.options import (
+from rsccli.cli.evaluate.options import Format, FullFloors, Json, Output, Overwrite, Protocol, Train
+from rsccli.cli.evaluate.output import places, write
+from rsccli.cli.evaluation_options import (
     SCORES,
+    BertModel,
     Bootstrap,
-    Format,
-    FullFloors,
-    Json,
+    Meteor,
     MeteorVariant,
-    Output,
-    Overwrite,
-    Protocol,
     ProtocolChoice,
     RefColumn,
     Seed,
+    SentenceModel,
     Split,
-    Train,
+    Wordnet,
 )
-from rsccli.cli.evaluate.output import places, write
 
 
 def register(group: typer.Typer) -> None:
@@ -83,14 +81,7 @@ def evaluate(
         str | None,
         typer.Option(envvar="RSCCLI_COMPARE_REGIME", metavar="NAME", help="Of several regimes in OTHER, this one."),
     ] = None,
-    meteor: Annotated[
-        MeteorVariant,
-        typer.Option(
-            envvar="RSCCLI_METEOR",
-            help="java: METEOR 1.5; nltk: that of nltk; auto: java where it is there. The result names which it was.",
-            rich_help_panel=SCORES,
-        ),
-    ] = MeteorVariant.auto,
+    meteor: Meteor = MeteorVariant.auto,
     spice: Annotated[
         bool | None,
         typer.Option(
@@ -101,33 +92,9 @@ def evaluate(
             rich_help_panel=SCORES,
         ),
     ] = None,
-    wordnet: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="RSCCLI_WORDNET",
-            metavar="DIR",
-            help="Folder of WordNet 3 for the METEOR of nltk. Default: NLTK_DATA, then Debian's wordnet-base.",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
-    sentence_model: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="RSCCLI_SENTENCE_MODEL",
-            metavar="DIR",
-            help="sentence-transformers folder, for ST5-SCS and cosine (RSCC takes sentence-t5-xxl).",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
-    bert_model: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="RSCCLI_BERT_MODEL",
-            metavar="DIR",
-            help="transformers encoder folder, for BERTScore, and with --protocol rscc for RSCC's BERT too.",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
+    wordnet: Wordnet = None,
+    sentence_model: SentenceModel = None,
+    bert_model: BertModel = None,
     device: Annotated[
         str, typer.Option(envvar="RSCCLI_DEVICE", help="Of the two models: cpu, cuda, cuda:1.", rich_help_panel=SCORES)
     ] = "cpu",

@@ -7,21 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rsccli.cli.evaluate.options import (
-    Bootstrap,
-    Format,
-    FullFloors,
-    Json,
-    Output,
-    Overwrite,
-    Protocol,
-    ProtocolChoice,
-    RefColumn,
-    Seed,
-    Split,
-    Train,
-)
+from rsccli.cli.evaluate.options import Format, FullFloors, Json, Output, Overwrite, Protocol, Train
 from rsccli.cli.evaluate.output import places, write
+from rsccli.cli.evaluation_options import Bootstrap, ProtocolChoice, RefColumn, Seed, Split
 
 
 def register(group: typer.Typer) -> None:

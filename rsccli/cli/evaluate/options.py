@@ -3,12 +3,11 @@
 | name | flag | what it does |
 |---|---|---|
 | `Protocol` | `--protocol` | how texts are normalised and which scores belong to it |
-| `Split` | `--split` | the part of REF that is evaluated |
-| `RefColumn` | `--ref-column` | where a messy REF keeps its captions |
 | `Train` | `--train` | pairs to learn the keyword floor from |
 | `FullFloors` | `--full-floors` | floors in the scores of Java too |
-| `Bootstrap`, `Seed` | `--bootstrap`, `--seed` | intervals |
 | `Json`, `Format`, `Output`, `Overwrite` | `--json`, `--format`, `-o`, `--overwrite` | the form of the result |
+
+What other commands have too is in `rsccli.cli.evaluation_options`.
 """
 
 from __future__ import annotations
@@ -19,25 +18,9 @@ from typing import Annotated
 
 import typer
 
-SCORES = "Scores"
+from rsccli.cli.evaluation_options import SCORES, ProtocolChoice
+
 RESULT = "Result"
-
-
-class ProtocolChoice(StrEnum):
-    """How texts are normalised."""
-
-    words = "words"
-    word_ids = "word-ids"
-    rscc = "rscc"
-
-
-class MeteorVariant(StrEnum):
-    """Which METEOR."""
-
-    auto = "auto"
-    java = "java"
-    nltk = "nltk"
-    off = "off"
 
 
 class FormatChoice(StrEnum):
@@ -58,16 +41,6 @@ Protocol = Annotated[
         rich_help_panel=SCORES,
     ),
 ]
-Split = Annotated[
-    str | None,
-    typer.Option(envvar="RSCCLI_SPLIT", metavar="NAME", help="Only this split of REF: train, val, test or another."),
-]
-RefColumn = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RSCCLI_REF_COLUMN", metavar="NAME", help="Where REF keeps its captions, if that is not clear."
-    ),
-]
 Train = Annotated[
     Path | None,
     typer.Option(
@@ -86,17 +59,6 @@ FullFloors = Annotated[
         rich_help_panel=SCORES,
     ),
 ]
-Bootstrap = Annotated[
-    int,
-    typer.Option(
-        envvar="RSCCLI_BOOTSTRAP",
-        metavar="N",
-        min=0,
-        help="Samples for the 95 % intervals; 0 for none.",
-        rich_help_panel=SCORES,
-    ),
-]
-Seed = Annotated[int, typer.Option(envvar="RSCCLI_SEED", min=0, help="Of all random numbers.", rich_help_panel=SCORES)]
 Json = Annotated[
     bool,
     typer.Option(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsccli.cli.evaluate.options import Bootstrap, Format, Json, Output, Overwrite, RefColumn, Seed, Split
+from rsccli.cli.evaluate.options import Format, Json, Output, Overwrite
 from rsccli.cli.evaluate.output import Place, places
+from rsccli.cli.evaluation_options import Bootstrap, RefColumn, Seed, Split
 from rsccli.cli.options import Quiet
 from rsccli.cli.pipes import reader_may_leave
 

@@ -11,23 +11,34 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsccli.cli import options as flags
+from rsccli.cli.evaluation_options import Gsd, Limit, References, Seed, Split
+from rsccli.cli.flag_groups import with_group
+from rsccli.cli.model_options import (
+    CAPTIONER,
+    Backend,
+    Device,
+    MaxNewTokens,
+    Model,
+    PairsAtOnce,
+    Register,
+    Threads,
+    Words,
+)
 from rsccli.cli.options import RadiometryChoice
 
 if TYPE_CHECKING:
     from rsccli.evaluation.probes.pairs import PairChoice
     from rsccli.models.captioner import CaptionerOptions
 
-MODEL, PAIRS, READING = "Captioner", "Pairs", "Reading"
+READING = "Reading"
 
 
 @dataclass(frozen=True)
@@ -72,43 +83,10 @@ def _asked(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", envvar="RSCCLI_OVERWRITE", help="Replace results.", show_envvar=False)
-    ] = False,
-    model: Annotated[
-        str,
-        typer.Option(
-            "-m",
-            "--model",
-            envvar="RSCCLI_MODEL",
-            metavar="NAME|DIR",
-            help="Captioner: a name from `rsccli models`, or the folder of a bundle.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "rsccli-small",
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="RSCCLI_DEVICE",
-            metavar="auto|cpu|cuda[:i]|tensorrt",
-            help="Where the model runs.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    backend: Annotated[
-        str,
-        typer.Option(
-            "--backend",
-            envvar="RSCCLI_BACKEND",
-            metavar="onnx|torch",
-            help="onnx: a bundle. torch: -m is the folder of a checkpoint.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "onnx",
+    overwrite: flags.Overwrite = False,
+    model: Model = "rsccli-small",
+    device: Device = "auto",
+    backend: Backend = "onnx",
     prompt: Annotated[
         str,
         typer.Option(
@@ -116,119 +94,20 @@ def _asked(
             envvar="RSCCLI_PROMPT",
             metavar="auto|naive|FILE",
             help="What a large model is asked; a probe has no counts to tell.",
-            rich_help_panel=MODEL,
+            rich_help_panel=CAPTIONER,
             show_envvar=False,
         ),
     ] = "auto",
-    words: Annotated[
-        str,
-        typer.Option(
-            "--words",
-            envvar="RSCCLI_WORDS",
-            metavar="auto|decoder|grammar",
-            help="Who words a caption, where the model has both.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "auto",
-    register: Annotated[
-        str,
-        typer.Option(
-            "--register",
-            envvar="RSCCLI_REGISTER",
-            metavar="short|news",
-            help="Way of speaking, where the model has both.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = "short",
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-new-tokens",
-            envvar="RSCCLI_MAX_NEW_TOKENS",
-            help="Longest caption. Default: what the model says.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            envvar="RSCCLI_BATCH_SIZE",
-            min=1,
-            help="Pairs that the model sees at once. Default: what the model likes.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            envvar="RSCCLI_THREADS",
-            help="Threads of the model. Default: the cores that this process may use.",
-            rich_help_panel=MODEL,
-            show_envvar=False,
-        ),
-    ] = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit",
-            envvar="RSCCLI_LIMIT",
-            min=0,
-            help="Most pairs, drawn at random; 0 takes all.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = 200,
-    seed: Annotated[
-        int,
-        typer.Option(
-            "--seed",
-            envvar="RSCCLI_SEED",
-            min=0,
-            help="Which pairs --limit draws.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = 0,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            envvar="RSCCLI_SPLIT",
-            metavar="NAME",
-            help="Only pairs of this split, as their file names it (train, val, test, ...).",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
-    references: Annotated[
-        Path | None,
-        typer.Option(
-            "--references",
-            envvar="RSCCLI_REFERENCES",
-            metavar="FILE",
-            help="Captions of people for pairs that have none, in any format of rsccli evaluate, joined by id or file "
-            "names.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
-    gsd: Annotated[
-        float | None,
-        typer.Option(
-            "--gsd",
-            envvar="RSCCLI_GSD",
-            metavar="METRES",
-            help="Metres per pixel of images without a georeference that do not say theirs.",
-            rich_help_panel=PAIRS,
-            show_envvar=False,
-        ),
-    ] = None,
+    words: Words = "auto",
+    register: Register = "short",
+    max_new_tokens: MaxNewTokens = None,
+    batch_size: PairsAtOnce = None,
+    threads: Threads = None,
+    limit: Limit = 200,
+    seed: Seed = 0,
+    split: Split = None,
+    references: References = None,
+    gsd: Gsd = None,
     bands: flags.Bands = None,
     tile_size: flags.TileSize = 256,
     overlap: flags.Overlap = None,
@@ -254,28 +133,11 @@ def _asked(
 
     geometry = flags.pair_options(
         bands=bands,
-        pre_bands=None,
-        post_bands=None,
-        nodata=None,
-        pre_nodata=None,
-        post_nodata=None,
-        pre_crs=None,
-        post_crs=None,
-        rpc_height=None,
-        dst_crs=None,
-        res=None,
-        like=None,
         bbox=bbox,
-        aoi=None,
         tile_size=tile_size,
         overlap=overlap,
-        stride=None,
-        edge=flags.EdgeChoice.pad,
         radiometry=radiometry,
         coregister=coregister,
-        allow_same=False,
-        allow_upsampling=False,
-        cache_mb=48,
     )
     return Asked(
         inputs=tuple(inputs),
@@ -307,24 +169,5 @@ def _asked(
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of this module: its parameter ``asked`` becomes what they say.
-
-    Typer reads a function's signature; this one is the command's own, with ``asked`` replaced by those flags.
-    """
-    own = inspect.signature(command, eval_str=True)
-    shared = inspect.signature(_asked, eval_str=True, locals={"CaptionerOptions": Any, "PairChoice": Any})
-    names = set(shared.parameters)
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:  # noqa: ANN401 - what Typer parsed
-        asked = _asked(**{name: value for name, value in given.items() if name in names})
-        command(asked=asked, **{name: value for name, value in given.items() if name not in names})
-
-    inputs, *others = shared.parameters.values()
-    parameters = [inputs, *(each for name, each in own.parameters.items() if name != "asked"), *others]
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    )
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    del run.__wrapped__
-    return run
+    """Give a command the flags of this module: its parameter ``asked`` becomes what they say."""
+    return with_group(command, "asked", _asked)

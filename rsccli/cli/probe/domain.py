@@ -16,7 +16,7 @@ def register(group: typer.Typer) -> None:
 
 
 def domain(
-    asked: Asked,
+    *,
     home: Annotated[
         str,
         typer.Option(
@@ -39,6 +39,7 @@ def domain(
             show_envvar=False,
         ),
     ] = "",
+    asked: Asked,
 ) -> None:
     """Fit threshold and calibration of the change score on one region, score others, and tell the drop.
 

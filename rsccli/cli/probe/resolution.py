@@ -24,7 +24,7 @@ def register(group: typer.Typer) -> None:
 
 
 def resolution(
-    asked: Asked,
+    *,
     levels: Annotated[
         str,
         typer.Option(
@@ -45,6 +45,7 @@ def resolution(
             show_envvar=False,
         ),
     ] = Shown.coarse,
+    asked: Asked,
 ) -> None:
     """Show the same ground at coarser and coarser sampling, and compare with the finest and with labels.
 

@@ -24,7 +24,7 @@ def register(group: typer.Typer) -> None:
 
 
 def same(
-    asked: Asked,
+    *,
     date: Annotated[
         Which, typer.Option("--date", envvar="RSCCLI_DATE", help="Which date is shown twice.", show_envvar=False)
     ] = Which.pre,
@@ -40,6 +40,7 @@ def same(
             show_envvar=False,
         ),
     ] = "",
+    asked: Asked,
 ) -> None:
     """Show one date against itself, and against copies under other light: nothing has changed.
 

@@ -16,7 +16,7 @@ def register(group: typer.Typer) -> None:
 
 
 def shift(
-    asked: Asked,
+    *,
     shifts: Annotated[
         str,
         typer.Option(
@@ -27,6 +27,7 @@ def shift(
             show_envvar=False,
         ),
     ] = "0,0.5,1,2,3,4,6,8",
+    asked: Asked,
 ) -> None:
     """Move the later date by whole and half pixels: when do answer and words change, when is shift taken for change?
 

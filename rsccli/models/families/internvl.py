@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rsccli.models.large.boxes import BoxRule
 from rsccli.models.large.family import (
     U8,
     DecoderExport,
@@ -62,6 +63,9 @@ class InternVL(Family):
     published: ClassVar[tuple[Published, ...]] = (
         *(Published(f"OpenGVLab/InternVL3-{size}-hf", QWEN) for size in ("1B", "2B", "8B", "14B", "38B", "78B")),
         *(Published(f"OpenGVLab/InternVL3_5-{size}-HF", "Apache-2.0") for size in ("1B", "2B", "4B", "8B", "14B")),
+    )
+    boxes: ClassVar[BoxRule | None] = BoxRule(
+        "thousand", "<ref>{phrase}</ref><box>[[x1, y1, x2, y2], ...]</box>, with numbers from 0 to 1000"
     )
 
     def reads(self, config: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rsccli.models.large.boxes import FORMS, BoxRule, View
 from rsccli.models.large.family import (
     U8,
     DecoderExport,
@@ -47,6 +48,13 @@ class LlavaReader(Reader):
         pixels = np.asarray(made["pixel_values"][0], np.float32)
         return Picture({"pixel_values": pixels}, {}, pixels.shape, (self.image_token,) * self._tokens)
 
+    def view(self, height: int, width: int) -> View:
+        """See `Reader.view`: CLIP's own processor cuts the square in the middle out."""
+        if not getattr(self._processor, "do_center_crop", False):
+            return super().view(height, width)
+        side = min(height, width)
+        return View((width - side) / 2, (height - side) / 2, side, side, side, side)
+
 
 class Llava(Family):
     """LLaVA 1.5, LLaVA-NeXT-Interleave and others of their class that see with CLIP or SigLIP."""
@@ -60,6 +68,7 @@ class Llava(Family):
         Published("llava-hf/llava-interleave-qwen-0.5b-hf", "Tongyi Qianwen Research Licence", "No commercial use."),
         Published("llava-hf/llava-interleave-qwen-7b-hf", "see its card"),
     )
+    boxes: ClassVar[BoxRule | None] = BoxRule("normalised", FORMS["normalised"])
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsccli.models.families.qwen2_vl import Qwen2VL
+from rsccli.models.large.boxes import FORMS, BoxRule
 from rsccli.models.large.family import EncoderExport, GraphInput, Published
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Qwen25VL(Qwen2VL):
             "RSCCM of Chen et al. (2025): Qwen2.5-VL-7B, fine-tuned on the change captions of RSCC.",
         ),
     )
+    boxes: ClassVar[BoxRule | None] = BoxRule("absolute", FORMS["absolute"])
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rsccli.models.large.boxes import BoxRule, View
 from rsccli.models.large.family import (
     I64,
     U8,
@@ -49,6 +50,12 @@ class QwenReader(Reader):
         grid = (rows // self._merge, cols // self._merge)
         pixels = np.asarray(made["pixel_values"], np.float32)
         return Picture({"pixel_values": pixels}, shared, (rows, cols), (self.image_token,) * (grid[0] * grid[1]), grid)
+
+    def view(self, height: int, width: int) -> View:
+        """See `Reader.view`: sides are resized to whole patches."""
+        rows, cols = self.picture(np.zeros((height, width, 3), np.uint8)).shape
+        patch = int(self._processor.patch_size)
+        return View(0, 0, width, height, cols * patch, rows * patch)
 
     def positions(self, ids: I64, pictures: Sequence[Picture]) -> I64:
         """See `Reader.positions`."""
@@ -92,6 +99,7 @@ class Qwen2VL(Family):
         Published("Qwen/Qwen2-VL-7B-Instruct", "Apache-2.0"),
         Published("Qwen/Qwen2-VL-72B-Instruct", "Qwen licence"),
     )
+    boxes: ClassVar[BoxRule | None] = BoxRule("thousand", "(x1,y1),(x2,y2) for each place, with numbers from 0 to 1000")
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsccli.models.families.qwen2_vl import Qwen2VL, QwenReader, patch_positions
+from rsccli.models.large.boxes import FORMS, BoxRule
 from rsccli.models.large.family import (
     F32,
     I64,
@@ -89,6 +90,7 @@ class Qwen3VL(Qwen2VL):
     published: ClassVar[tuple[Published, ...]] = tuple(
         Published(f"Qwen/Qwen3-VL-{size}-Instruct", "Apache-2.0") for size in ("2B", "4B", "8B", "32B")
     )
+    boxes: ClassVar[BoxRule | None] = BoxRule("thousand", FORMS["thousand"])
 
     def reads(self, config: Mapping[str, Any]) -> bool:
         """See `Family.reads`."""

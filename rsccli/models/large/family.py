@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsccli.models.decoding.tokens import PerToken, Prompt
+from rsccli.models.large.boxes import BoxRule, View
 
 if TYPE_CHECKING:
     import torch
@@ -109,6 +110,10 @@ class Reader(ABC):
     def picture(self, image: U8) -> Picture:
         """Prepare an image, uint8 (H, W, 3)."""
 
+    def view(self, height: int, width: int) -> View:
+        """The part of an image of this size that the model sees, and its size there; by default all of it as it is."""
+        return View(0, 0, width, height, width, height)
+
     def question(self, text: str) -> Mapping[str, Array]:
         """Further encoder inputs of one image (no batch axis) that depend on what is asked; most families have none.
 
@@ -187,6 +192,7 @@ class Family(ABC):
         published: checkpoints that belong to it. pairing: how it gets two dates, a sentence.
         mosaic: whether it reads one image, both dates side by side.
         crops: whether each of two images gets crops beside the whole; None: the family has no choice there.
+        boxes: how it writes boxes, as it was published; None: nobody says that it does.
     """
 
     name: ClassVar[str]
@@ -195,6 +201,7 @@ class Family(ABC):
     published: ClassVar[tuple[Published, ...]]
     pairing: ClassVar[str] = "Both dates are two images of one prompt."
     mosaic: ClassVar[bool] = False
+    boxes: ClassVar[BoxRule | None] = None
     crops: bool | None = None
 
     @abstractmethod

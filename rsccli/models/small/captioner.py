@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,13 @@ from rsccli.models.bundle import (
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions, tile_seed
 from rsccli.models.decoding.tokens import NO_LOOP_RULE, Prompt
 from rsccli.models.manifest import InputSpec, Manifest
+from rsccli.models.small.detect import CLASSES, KEYWORD_CLASSES, read_pixels
 from rsccli.models.small.domain import pixel_reason
 from rsccli.models.small.facts import KEYWORDS, PROMPT_TOKENS, prompt_words
 from rsccli.models.small.grammar import named_keywords, sentence
 from rsccli.models.small.reading import Reading, Window, read_windows
 from rsccli.models.tokenizer import open_tokenizer
-from rsccli.types import Caption, PxWindow, TilePair
+from rsccli.types import Caption, Detection, PxWindow, TilePair
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -164,7 +165,43 @@ class SmallCaptioner:
         Raises:
             ModelError: the captioner is closed, or a graph failed.
         """
-        readings = self._see(pairs)
+        return self._captions(pairs, self._read(pairs, self._see(pairs)))
+
+    def detect(self, pairs: Sequence[TilePair]) -> list[Detection]:
+        """Judge every pixel of a batch; see `rsccli.models.captioner.Detects`.
+
+        Raises:
+            ModelError: the captioner is closed, or a graph failed.
+        """
+        return self._detections(pairs, self._see(pairs))
+
+    def caption_and_detect(self, pairs: Sequence[TilePair]) -> list[tuple[Caption, Detection]]:
+        """Both from one run of the encoder; see `rsccli.models.captioner.CaptionsAndDetects`.
+
+        Raises:
+            ModelError: the captioner is closed, or a graph failed.
+        """
+        seen = self._see(pairs)
+        captions = self._captions(pairs, self._read(pairs, seen))
+        return list(zip(captions, self._detections(pairs, seen), strict=True))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Kinds of change that `detect` tells apart."""
+        return CLASSES
+
+    @property
+    def keyword_classes(self) -> Mapping[str, str]:
+        """Which class each keyword belongs to."""
+        return KEYWORD_CLASSES
+
+    @property
+    def longest_tile_px(self) -> int | None:
+        """Longest side that is seen in one window."""
+        return self._manifest.input.max_side
+
+    def _captions(self, pairs: Sequence[TilePair], readings: Sequence[Reading]) -> list[Caption]:
+        """The words of tiles that were read."""
         spoken = [i for i, each in enumerate(readings) if self._words == "decoder" and each.facts.findings]
         decoded = dict(
             zip(
@@ -197,8 +234,22 @@ class SmallCaptioner:
                 return text, words.logprob
         return sentence(reading.facts, self._register), None
 
-    def _see(self, pairs: Sequence[TilePair]) -> list[Reading]:
-        """Run the encoder over the windows of all tiles, a few at a time, and read the tiles off them."""
+    def _read(self, pairs: Sequence[TilePair], seen: Sequence[Sequence[Window]]) -> list[Reading]:
+        """What the windows of each tile mean."""
+        return [
+            read_windows(windows, pair.valid, self._manifest, pixel_reason(pair, self._manifest.input.gsd_m))
+            for pair, windows in zip(pairs, seen, strict=True)
+        ]
+
+    def _detections(self, pairs: Sequence[TilePair], seen: Sequence[Sequence[Window]]) -> list[Detection]:
+        """What the windows of each tile say of its pixels."""
+        return [
+            read_pixels(windows, pair.valid, self._manifest, pixel_reason(pair, self._manifest.input.gsd_m))
+            for pair, windows in zip(pairs, seen, strict=True)
+        ]
+
+    def _see(self, pairs: Sequence[TilePair]) -> list[list[Window]]:
+        """Run the encoder over the windows of all tiles, a few at a time; the windows of each tile."""
         from rsccli.models.memory import is_out_of_memory
         from rsccli.models.preprocess import encoder_batches, prepare
         from rsccli.models.sessions import onnxruntime_errors
@@ -226,10 +277,7 @@ class SmallCaptioner:
                         f"the encoder's change score of tile {pair.tile.id} is not finite: check the bundle"
                     )
                 seen[index].append(_window(outputs, row, batch, at))
-        return [
-            read_windows(seen[index], pair.valid, self._manifest, pixel_reason(pair, spec.gsd_m))
-            for index, pair in enumerate(pairs)
-        ]
+        return [seen[index] for index in range(len(pairs))]
 
     def _say(self, readings: Sequence[Reading], seeds: Sequence[int]) -> list[Decoded]:
         """Decode the sentences of all tiles at once."""
@@ -327,4 +375,5 @@ def _info(bundle: Bundle[Manifest], provider: str | None) -> CaptionerInfo:
         keywords=manifest.keywords,
         max_side_px=manifest.input.max_side if manifest.input.window is None else None,
         batch_size=BATCH_SIZE,
+        classes=CLASSES,
     )

@@ -162,10 +162,10 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
         foreign: why the pixels alone say that the tile cannot be judged, or None.
     """
     limits = manifest.thresholds
-    windows = _with_data(windows)
+    windows = with_data(windows)
     index, logit = tile_logit(windows, manifest)
     strongest, score = windows[index], sigmoid(logit)
-    reason = foreign or _scene_reason(windows, manifest)
+    reason = foreign or scene_reason(windows, manifest)
     if reason is not None:
         return Reading(strongest.tokens, score, "unsure", Facts(UNSURE), (), None, reason)
     if score <= limits.unchanged:
@@ -191,13 +191,14 @@ def read_windows(windows: Sequence[Window], valid: Bool, manifest: Manifest, for
     )
 
 
-def _with_data(windows: Sequence[Window]) -> list[Window]:
+def with_data(windows: Sequence[Window]) -> list[Window]:
     """Windows with enough data to say anything; the one with most of it where none has."""
     kept = [window for window in windows if window.valid.mean() >= LEAST_DATA]
     return kept or [max(windows, key=lambda window: float(window.valid.mean()))]
 
 
-def _scene_reason(windows: Sequence[Window], manifest: Manifest) -> str | None:
+def scene_reason(windows: Sequence[Window], manifest: Manifest) -> str | None:
+    """Why a tile cannot be judged, from clouds and from what its dates look like; None where nothing speaks against."""
     shares = [window.valid.mean() + 1e-9 for window in windows]
     cloud = np.average([_cloud_share(window) for window in windows], axis=0, weights=shares)
     hidden = cloud_reason((float(cloud[0]), float(cloud[1])))

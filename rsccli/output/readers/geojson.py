@@ -26,10 +26,11 @@ def read_geojson(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if header.startswith(b'{"type":"FeatureCollection"') and header.endswith(_HEADER_END):
         try:
-            facts = orjson.loads(header + b"]}").get("rsccli")
+            members = orjson.loads(header + b"]}")
         except orjson.JSONDecodeError as error:
             raise InputError(f"{path}: line 1 is damaged ({error})") from error
-        return _facts(facts, path), _features_by_line(path)
+        _refuse_timeline(members, path)
+        return _facts(members.get("rsccli"), path), _features_by_line(path)
     return _read_whole(path)
 
 
@@ -63,10 +64,19 @@ def _read_whole(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     content = _parse(str(path), path.read_bytes())
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
         raise InputError(f"{path}: no GeoJSON FeatureCollection; name an output of rsccli caption")
+    _refuse_timeline(content, path)
     features: list[Any] = content["features"]
     return _facts(content.get("rsccli"), path), (
         _feature(f"{path}, feature {number}", member) for number, member in enumerate(features, start=1)
     )
+
+
+def _refuse_timeline(members: dict[str, Any], path: Path) -> None:
+    """A tile of a timeline is there once for each pair: whoever reads one run would count it many times."""
+    if "rsccli_series" in members:
+        raise InputError(
+            f"{path}: the timeline of a series holds many pairs: name the map of one (FROM_TO.geojson beside it)"
+        )
 
 
 def _facts(value: object, path: Path) -> RunFacts | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from rsccli.output.report import numbers
+from rsccli.output.report.areas import scene_lines
 from rsccli.output.report.compared import pair_rows, shared_rows
 from rsccli.output.report.words import STATUS_WORDS, headline, lead, ranked_title
 from rsccli.output.summary import RankedTile, Summary
@@ -16,11 +17,12 @@ _SPECIAL = re.compile(r"[\\`*_\[\]|~!]")
 
 def render_markdown(summary: Summary, facts: RunFacts | None) -> str:
     """The page as text; what a model or a file name says cannot become markup."""
-    lines = [f"# {_text(headline(summary, facts))}", "", lead(summary), ""]
+    lines = [f"# {plain_text(headline(summary, facts))}", "", lead(summary), ""]
+    lines += scene_lines(summary.scene, summary.change_areas, plain_text)
     if facts is not None:
         lines += ["## What was compared", "", "| | before | after |", "|---|---|---|"]
-        lines += [f"| {row.label} | {_text(row.pre)} | {_text(row.post)} |" for row in pair_rows(facts)]
-        lines += ["", *(f"- {row.label}: {_text(row.text)}" for row in shared_rows(facts)), ""]
+        lines += [f"| {row.label} | {plain_text(row.pre)} | {plain_text(row.post)} |" for row in pair_rows(facts)]
+        lines += ["", *(f"- {row.label}: {plain_text(row.text)}" for row in shared_rows(facts)), ""]
     lines += ["## Tiles by status", "", "| status | tiles | share |", "|---|---:|---:|"]
     lines += [
         f"| {STATUS_WORDS[status]} | {numbers.count(number)} | {numbers.percent(number / summary.tiles)} |"
@@ -36,12 +38,12 @@ def render_markdown(summary: Summary, facts: RunFacts | None) -> str:
         lines += [""]
     if summary.keywords:
         lines += ["## Keywords", "", "| keyword | tiles |", "|---|---:|"]
-        lines += [f"| {_text(word)} | {numbers.count(number)} |" for word, number in summary.keywords]
+        lines += [f"| {plain_text(word)} | {numbers.count(number)} |" for word, number in summary.keywords]
         lines += [""]
     if summary.failed:
         lines += [f"## Failed tiles ({numbers.count(summary.failed_total)})", ""]
         lines += [
-            f"- `{tile.tile_id}` {STATUS_WORDS[tile.status]}: {_text(tile.reason or 'no reason given')}"
+            f"- `{tile.tile_id}` {STATUS_WORDS[tile.status]}: {plain_text(tile.reason or 'no reason given')}"
             for tile in summary.failed
         ]
         if summary.failed_total > len(summary.failed):
@@ -56,7 +58,7 @@ def render_markdown(summary: Summary, facts: RunFacts | None) -> str:
 def _ranked(place: int, tile: RankedTile) -> str:
     score = "no score" if tile.change_score is None else f"score {tile.change_score:.2f}"
     facts = f"{score}, {numbers.area(tile.changed_area_m2)}, {numbers.place(tile.lonlat)}"
-    words = f"; {_text(', '.join(tile.keywords))}" if tile.keywords else ""
+    words = f"; {plain_text(', '.join(tile.keywords))}" if tile.keywords else ""
     return f"{place}. {_item(tile.caption)} [{tile.tile_id}] ({facts}{words})"
 
 
@@ -65,7 +67,7 @@ def _list(title: str, items: Iterable[str]) -> list[str]:
     return [f"## {title}", "", *lines, ""] if lines else []
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
     """Any text as plain words within a line: on one line, markup escaped."""
     flat = " ".join(value.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\g<0>", flat)
@@ -73,6 +75,6 @@ def _text(value: str) -> str:
 
 def _item(value: str) -> str:
     """The same at the start of a list item, where "1. text" or "# text" would begin another block."""
-    text = _text(value)
+    text = plain_text(value)
     text = re.sub(r"^(\d+)(?=[.)])", r"\1\\", text)
     return "\\" + text if text.startswith(("#", "+", "-")) else text

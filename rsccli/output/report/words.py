@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rsccli.output.report import numbers
 from rsccli.output.summary import Summary
 from rsccli.types import RunFacts, Status
@@ -15,6 +17,40 @@ STATUS_WORDS: dict[Status, str] = {
     "read_error": "could not be read",
     "model_error": "could not be captioned",
 }
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number at the top of the report, and what it counts."""
+
+    number: str
+    what: str
+
+
+def key_figures(summary: Summary, buildings: int | None = None) -> list[KeyFigure]:
+    """The numbers at the top; what nobody knows is left out, not shown as nought.
+
+    Args:
+        buildings: spots of changed building in the mask, or None where nobody counted.
+    """
+    found = [
+        KeyFigure(numbers.count(summary.count("changed")), f"of {numbers.count(summary.tiles)} tiles called changed")
+    ]
+    if summary.changed_area_m2 is not None:
+        found.append(KeyFigure(numbers.area(summary.changed_area_m2), "of changed ground in their masks"))
+    if summary.changed_share is not None:
+        covered = f"of the {numbers.area(summary.compared_area_m2)} covered by both dates"
+        found.append(KeyFigure(numbers.percent(summary.changed_share), covered))
+    if buildings is not None:
+        spot = "spot" if buildings == 1 else "spots"
+        what = f"separate {spot} of changed building in the mask"
+        found.append(KeyFigure(numbers.count(buildings), what))
+    if summary.count("unsure"):
+        found.append(KeyFigure(numbers.count(summary.count("unsure")), "tiles that the captioner is unsure about"))
+    if summary.failed_total:
+        what = "tile failed" if summary.failed_total == 1 else "tiles failed"
+        found.append(KeyFigure(numbers.count(summary.failed_total), what))
+    return found
 
 
 def headline(summary: Summary, facts: RunFacts | None) -> str:

@@ -1,0 +1,1 @@
+"""Detection: change probability of every pixel, stitched over tiles, as polygons and rasters."""

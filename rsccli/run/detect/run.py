@@ -1,0 +1,266 @@
+"""A whole detection: look at every tile, then trace polygons and write them with their rasters.
+
+Outputs appear when they are whole, the polygons last. Until then everything lies in a hidden folder beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+
+from rsccli.errors import OutputError, StoppedError, UsageProblem
+from rsccli.models.captioner import Detects
+from rsccli.models.registry import load_captioner
+from rsccli.output.located import Located, stream_located
+from rsccli.output.located_parquet import write_rows
+from rsccli.output.writers.atomic import sync
+from rsccli.run.caption import Progress
+from rsccli.run.detect.codes import CHANGE, NOT_JUDGED, Legend
+from rsccli.run.detect.ground import F64, pixel_areas_m2
+from rsccli.run.detect.job import PreparedDetect
+from rsccli.run.detect.place import place_regions
+from rsccli.run.detect.polygons import Dropped, Region, Tracer
+from rsccli.run.detect.rasters import WorkRaster, run_tags, told, write_mask, write_score
+from rsccli.run.detect.scan import Looked, block_counts, row_file, scan
+from rsccli.run.detect.stitch import SCORE_STEPS
+from rsccli.run.line_journal import LineJournal
+from rsccli.run.signals import StopRequest
+from rsccli.types import U8, PxWindow
+
+# Columns that are traced at once.
+_WINDOW_PX = 2048
+
+
+@dataclass
+class Kind:
+    """Polygons of one class: how many, and how much ground."""
+
+    polygons: int = 0
+    area_m2: float = 0.0
+
+
+@dataclass
+class Found:
+    """What a run found.
+
+    Attributes:
+        looked: what became of the tiles. classes: polygons by class. dropped: changes below the least area.
+        judged_px, not_judged_px: pixels with data, by whether the model judged them.
+    """
+
+    looked: Looked
+    classes: dict[str, Kind]
+    dropped: Dropped = field(default_factory=Dropped)
+    judged_px: int = 0
+    not_judged_px: int = 0
+
+    @property
+    def polygons(self) -> int:
+        """All of them."""
+        return sum(kind.polygons for kind in self.classes.values())
+
+    @property
+    def area_m2(self) -> float:
+        """Of all polygons."""
+        return sum(kind.area_m2 for kind in self.classes.values())
+
+
+def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old: None) -> Found:
+    """Detect into ``job.output``; go on from what a stopped run has left.
+
+    Raises:
+        StoppedError: a signal asked to stop. UsageProblem: the captioner cannot detect, or not what was asked for.
+        InputError, ModelError: see the messages.
+    """
+    job, folder = prepared.job, prepared.folder
+    if job.output is None or folder is None:
+        raise UsageProblem("run_detect writes a file: use stream_detect for a stream")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}. Choose another place with -o") from error
+    part = folder / job.output.name
+    with StopRequest() as stop, _journal(prepared, folder) as journal:
+        try:
+            seen = _look(prepared, journal, stop, progress)
+        except BaseException:
+            if not journal.entries:
+                # Nothing to go on from.
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        with _rasters(prepared, folder, seen.legend) as rasters:
+            write_rows(part, _rows(prepared, folder, seen, rasters, stop), prepared.sheet(seen.legend))
+        try:
+            os.replace(part, job.output)
+            sync(job.output.parent)
+        except OSError as error:
+            raise OutputError(f"cannot write {job.output}: {error.strerror}; name another place with -o") from error
+        shutil.rmtree(folder, ignore_errors=True)
+    return seen.found
+
+
+def stream_detect(prepared: PreparedDetect, stream: BinaryIO, progress: Progress = lambda tiles, old: None) -> Found:
+    """The same as GeoJSON lines on a stream; they begin when every tile was seen."""
+    with tempfile.TemporaryDirectory(prefix="rsccli-detect-") as name, StopRequest() as stop:
+        folder = Path(name)
+        with _journal(prepared, folder) as journal:
+            seen = _look(prepared, journal, stop, progress)
+            with _rasters(prepared, folder, seen.legend) as rasters:
+                rows = _rows(prepared, folder, seen, rasters, stop)
+                stream_located(stream, rows, prepared.sheet(seen.legend))
+    return seen.found
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What stands when every tile was seen.
+
+    Attributes:
+        codes: code of the mask of each class of the detector, (256,), by its place.
+    """
+
+    found: Found
+    legend: Legend
+    codes: U8
+
+
+@dataclass(frozen=True)
+class _Rasters:
+    """Work files of the rasters that are wanted."""
+
+    mask: WorkRaster | None
+    score: WorkRaster | None
+
+
+def _journal(prepared: PreparedDetect, folder: Path) -> LineJournal:
+    return LineJournal(folder / "journal", prepared.spec(), fresh=not prepared.job.resume, afresh="--no-resume")
+
+
+def _look(prepared: PreparedDetect, journal: LineJournal, stop: StopRequest, progress: Progress) -> _Seen:
+    """Let the model see what it has not seen."""
+    base = prepared.base
+    captioner = load_captioner(base.job.model, base.crew.options)
+    try:
+        if not isinstance(captioner, Detects):
+            raise UsageProblem(
+                f"{base.info.name} does not tell which pixels changed: take another one, -m rsccli-small"
+            )
+        longest, size = captioner.longest_tile_px, base.pair.plan.tile_size
+        if longest is not None and size > longest:
+            raise UsageProblem(
+                f"--tile-size {size}: {base.info.name} sees {longest} pixels at once, and borders would show inside of "
+                f"longer tiles: give at most {longest}"
+            )
+        legend, names = prepared.legend(captioner), captioner.class_names
+        looked = scan(prepared, captioner, journal, stop, progress)
+    finally:
+        captioner.close()
+    codes = np.zeros(256, np.uint8)
+    binary = legend.classes == (CHANGE,)
+    for place, name in enumerate(names or (CHANGE,), 1):
+        if binary or name in legend.classes:
+            codes[place] = 1 if binary else legend.code(name)
+    return _Seen(Found(looked, {name: Kind() for name in legend.classes}), legend, codes)
+
+
+@contextmanager
+def _rasters(prepared: PreparedDetect, folder: Path, legend: Legend) -> Iterator[_Rasters]:
+    """Work files to fill; on success they become the rasters."""
+    job, grid = prepared.job, prepared.base.pair.grid
+    tags = run_tags(prepared.base.facts)
+    mask = WorkRaster(folder / "mask.tif", grid) if job.mask else None
+    score = WorkRaster(folder / "score.tif", grid) if job.score else None
+    try:
+        yield _Rasters(mask, score)
+    finally:
+        for raster in (mask, score):
+            if raster is not None:
+                raster.close()
+    if job.mask is not None:
+        threshold = {"RSCCLI_THRESHOLD": f"{prepared.threshold:g}"}
+        write_mask(folder / "mask.tif", job.mask, legend, tags | threshold)
+    if job.score is not None:
+        write_score(folder / "score.tif", job.score, tags)
+
+
+def _rows(
+    prepared: PreparedDetect, folder: Path, seen: _Seen, rasters: _Rasters, stop: StopRequest
+) -> Iterator[Located]:
+    """Trace the finished pixels window by window; the rasters are filled on the way."""
+    grid, found = prepared.base.pair.grid, seen.found
+    tracer = Tracer(grid, prepared.min_area_m2, found.dropped)
+    top = 0
+    for block_row in range(block_counts(prepared.base.pair.plan)[0]):
+        with told(row_file(folder, block_row)), rasterio.open(row_file(folder, block_row)) as file:
+            for left in range(0, grid.width, _WINDOW_PX):
+                if stop.name:
+                    raise StoppedError(
+                        f"stopped by {stop.name} while polygons were traced; run the same command again: what the "
+                        "model saw is kept"
+                    )
+                window = PxWindow(left, top, min(_WINDOW_PX, grid.width - left), file.height)
+                score, kind = file.read(window=Window(left, 0, window.width, window.height))
+                mask = _mask(score, kind, seen.codes, prepared.job.least_score)
+                found.judged_px += int((kind < NOT_JUDGED).sum())
+                found.not_judged_px += int((kind == NOT_JUDGED).sum())
+                if rasters.mask is not None:
+                    rasters.mask.write(window, mask)
+                if rasters.score is not None:
+                    rasters.score.write(window, score)
+                traced = np.where(mask >= NOT_JUDGED, 0, mask).astype(np.uint8)
+                areas = _areas(prepared, window, traced)
+                yield from _located(prepared, seen, list(tracer.add(window, traced, score, areas)))
+            top += file.height
+
+
+def _mask(score: U8, kind: U8, codes: U8, least: int) -> U8:
+    """Codes of the mask: of the classes where the score reaches the least one, 254 and 255 as they are."""
+    judged = kind < NOT_JUDGED
+    changed = judged & (score >= least) & (score <= SCORE_STEPS)
+    return np.where(changed, codes[kind], np.where(judged, 0, kind)).astype(np.uint8)
+
+
+def _areas(prepared: PreparedDetect, window: PxWindow, traced: U8) -> F64:
+    """Area of each pixel; nothing is worked out where nothing is traced."""
+    if not traced.any():
+        return np.zeros(traced.shape)
+    return pixel_areas_m2(prepared.base.pair.grid, window)
+
+
+def _located(prepared: PreparedDetect, seen: _Seen, regions: list[Region]) -> Iterator[Located]:
+    """Rows of finished regions."""
+    if not regions:
+        return
+    facts = prepared.base.facts
+    for region, polygons, bbox in place_regions(facts.grid, regions, prepared.job.simplify_px):
+        name = seen.legend.classes[region.code - 1]
+        kind = seen.found.classes[name]
+        kind.polygons += 1
+        kind.area_m2 += region.area_m2
+        row, col = region.first
+        yield Located(
+            f"y{row:06d}x{col:06d}",
+            polygons,
+            bbox,
+            (
+                name,
+                round(region.area_m2, 2),
+                round(region.score_sum / region.pixels / SCORE_STEPS, 4),
+                round(region.score_max / SCORE_STEPS, 4),
+                region.pixels,
+                facts.pre.datetime,
+                facts.post.datetime,
+                facts.model,
+                facts.model_revision,
+            ),
+        )

@@ -1,0 +1,1 @@
+"""A time series: images found and dated, one grid for all, a pair after another, one timeline."""
