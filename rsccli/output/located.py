@@ -18,6 +18,8 @@ from rsccli.errors import UsageProblem
 from rsccli.geo.extent import LonLatExtent
 from rsccli.geo.footprint import BBox, Ring
 from rsccli.output.facts import facts_to_json
+from rsccli.output.qgis.geopackage import add_style
+from rsccli.output.qgis.look import Look
 from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
 from rsccli.output.writers.base import UNDATED
@@ -54,12 +56,14 @@ class Sheet:
     Attributes:
         layer: its name where the format has layers. columns: names and kinds, in order.
         facts: of the run. more: further members of the collection's foreign member ``rsccli``, JSON values.
+        look: of the layer in QGIS, kept where the format has a place for it (GeoPackage).
     """
 
     layer: str
     columns: Mapping[str, type]
     facts: RunFacts
     more: Mapping[str, Any]
+    look: Look | None = None
 
     def member(self) -> bytes:
         """The foreign member ``rsccli``, one line of JSON."""
@@ -227,6 +231,8 @@ def _write_ogr(path: Path, rows: Iterator[Located], sheet: Sheet, driver: str) -
     found = int(pyogrio.read_info(path, force_feature_count=True)["features"])
     if found != count:
         raise RuntimeError(f"{found} of {count} rows are in the file, as on a full disk")
+    if sheet.look is not None and driver == "GPKG":
+        add_style(path, sheet.layer, sheet.look, UNDATED)
     return count
 
 

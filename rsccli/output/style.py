@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from rsccli.output.paths import sidecar
+from rsccli.output.qgis.look import Look
+from rsccli.output.qgis.looks import tiles_look
+from rsccli.output.qgis.qml import look_qml
 from rsccli.output.writers.atomic import replacing
 
 
-def write_style(output: Path) -> Path:
-    """Write ``<stem>.qml`` beside the output (tiles coloured by status, captions as map tips); returns its path.
+def write_style(output: Path, look: Look | None = None) -> Path:
+    """Write ``<stem>.qml`` beside the output; returns its path.
+
+    Args:
+        look: of the layer; that of a captioned pair's tiles where nothing is said.
 
     Raises:
         OutputError: it cannot be written.
     """
     path = sidecar(output, ".qml")
     with replacing(path) as part:
-        part.write_bytes((files("rsccli.output") / "assets" / "style.qml").read_bytes())
+        part.write_bytes(look_qml(look or tiles_look()))
     return path

@@ -23,12 +23,13 @@ _BATCH = 4096
 def read_ogr(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     """GeoPackage or FlatGeobuf; the facts are layer metadata."""
     try:
-        info = pyogrio.read_info(path)
+        layer = _layer(path)
+        info = pyogrio.read_info(path, layer=layer)
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
     if "status" not in info["fields"].tolist():
         raise InputError(f"{path}: its layer has no column 'status'; name an output of rsccli caption")
-    return _facts((info["layer_metadata"] or {}).get("rsccli"), path), _ogr_features(path)
+    return _facts((info["layer_metadata"] or {}).get("rsccli"), path), _ogr_features(path, layer)
 
 
 def read_parquet(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
@@ -43,9 +44,15 @@ def read_parquet(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     return _facts(text, path), _parquet_features(path)
 
 
-def _ogr_features(path: Path) -> Iterator[Feature]:
+def _layer(path: Path) -> str:
+    """The first layer with shapes: a GeoPackage holds styles, too."""
+    layers = [(str(name), kind) for name, kind in pyogrio.list_layers(path)]
+    return next((name for name, kind in layers if kind is not None), layers[0][0])
+
+
+def _ogr_features(path: Path, layer: str) -> Iterator[Feature]:
     try:
-        with pyogrio.open_arrow(path, batch_size=_BATCH, use_pyarrow=True) as (meta, batches):
+        with pyogrio.open_arrow(path, layer=layer, batch_size=_BATCH, use_pyarrow=True) as (meta, batches):
             name = meta["geometry_name"] or "wkb_geometry"
             start = 0
             for batch in batches:

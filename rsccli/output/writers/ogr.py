@@ -16,6 +16,8 @@ import pyogrio
 from rsccli.geo.footprint import may_be_cut
 from rsccli.output.facts import facts_to_bytes
 from rsccli.output.features import Feature
+from rsccli.output.qgis.geopackage import add_style
+from rsccli.output.qgis.looks import tiles_look
 from rsccli.output.writers.base import LAYER
 from rsccli.output.writers.batches import GEOMETRY, batches_of, property_columns, property_fields, wkb_column
 from rsccli.types import RunFacts
@@ -30,7 +32,7 @@ _GEOARROW = {
 
 
 class GeoPackageWriter:
-    """GeoPackage: one layer ``tiles`` with a spatial index; the run's facts are layer metadata."""
+    """GeoPackage: one layer ``tiles`` with a spatial index and QGIS's style; the run's facts are layer metadata."""
 
     name = "GeoPackage"
 
@@ -46,6 +48,7 @@ class GeoPackageWriter:
                 dataset_options={"VERSION": "1.3"},  # 1.4 makes GDAL before 3.7 (QGIS 3.22) warn
             )
         check_geopackage(path, count)
+        add_style(path, LAYER, tiles_look(), date)
 
 
 class FlatGeobufWriter:

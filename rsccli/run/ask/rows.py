@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from rsccli.geo.footprint import footprints
 from rsccli.output.located import Located, Sheet, Value
+from rsccli.output.qgis.looks import answers_look
 from rsccli.output.text import storable
 from rsccli.run.ask.record import TileAnswers
 from rsccli.run.ask.scene import SceneAnswer
@@ -45,7 +46,7 @@ _BATCH = 512
 def answer_sheet(facts: RunFacts, answers: Sequence[SceneAnswer]) -> Sheet:
     """What all rows share; the scene's answers stand in the collection's foreign member ``rsccli``."""
     told = [{**asdict(each), "by_status": dict(each.by_status)} for each in answers]
-    return Sheet(LAYER, COLUMNS, facts, {"answers": told})
+    return Sheet(LAYER, COLUMNS, facts, {"answers": told}, answers_look([each.question for each in answers]))
 
 
 def answer_rows(

@@ -13,6 +13,7 @@ from rsccli.geo.tiles import TilePlan
 from rsccli.models.captioner import Detects
 from rsccli.output.located import Sheet
 from rsccli.output.located_parquet import check_rows_suffix
+from rsccli.output.qgis.looks import changes_look
 from rsccli.run.caption import CaptionJob, PreparedJob, prepare_job
 from rsccli.run.detect.codes import CHANGE, MOST_CLASSES, Legend
 from rsccli.run.detect.rasters import check_raster
@@ -134,7 +135,8 @@ class PreparedDetect:
             "classes": list(legend.classes),
             "judge_anyway": self.job.judge_anyway,
         }
-        return Sheet(LAYER, COLUMNS, self.base.facts, {"detect": told})
+        look = changes_look({name: legend.colours[legend.code(name)] for name in legend.classes})
+        return Sheet(LAYER, COLUMNS, self.base.facts, {"detect": told}, look)
 
     def spec(self) -> dict[str, Any]:
         """All that decides the probabilities, as JSON has it; thresholds and areas do not."""

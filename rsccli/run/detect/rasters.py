@@ -21,8 +21,9 @@ from rasterio.windows import Window
 
 from rsccli import __version__
 from rsccli.errors import OutputError, UsageProblem
+from rsccli.output.qgis.rasters import write_mask_style, write_score_style
 from rsccli.output.writers.atomic import replacing
-from rsccli.run.detect.codes import NODATA, Legend
+from rsccli.run.detect.codes import NODATA, UNCHANGED, Legend
 from rsccli.run.detect.stitch import SCORE_STEPS
 from rsccli.types import U8, Grid, PxWindow, RunFacts
 
@@ -141,6 +142,9 @@ def write_mask(work: Path, path: Path, legend: Legend, tags: Mapping[str, str]) 
     _write_cog(work, path, "mode")
     with replacing(path.with_name(f"{path.name}.aux.xml")) as part:
         part.write_text(_category_names(legend), encoding="utf-8")
+    # A palette has no transparency; a style has.
+    shown = {code: legend.colours[code] for code in legend.names if code != NODATA} | {UNCHANGED: (255, 255, 255, 0)}
+    write_mask_style(path, {code: legend.names[code] for code in shown}, shown)
 
 
 def write_score(work: Path, path: Path, tags: Mapping[str, str]) -> None:
@@ -154,6 +158,7 @@ def write_score(work: Path, path: Path, tags: Mapping[str, str]) -> None:
         file.set_band_description(1, "probability of change")
         file.update_tags(**tags, TIFFTAG_SOFTWARE=f"rsccli {__version__}")
     _write_cog(work, path, "average")
+    write_score_style(path)
 
 
 def _write_cog(work: Path, path: Path, resampling: str) -> None:

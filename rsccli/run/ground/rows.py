@@ -10,6 +10,7 @@ from typing import Any
 from rsccli.geo.footprint import footprints, window_areas_m2
 from rsccli.geo.tiles import TilePlan
 from rsccli.output.located import Located, Sheet, Value
+from rsccli.output.qgis.looks import places_look
 from rsccli.run.ground.record import TileFinds, TileGround
 from rsccli.types import RunFacts
 
@@ -44,7 +45,8 @@ _BATCH = 512
 
 def ground_sheet(facts: RunFacts, told: Sequence[Mapping[str, Any]]) -> Sheet:
     """What all rows share; what was found of each phrase stands in the collection's foreign member ``rsccli``."""
-    return Sheet(LAYER, COLUMNS, facts, {"ground": list(told)})
+    look = places_look([str(each["phrase"]) for each in told])
+    return Sheet(LAYER, COLUMNS, facts, {"ground": list(told)}, look)
 
 
 def box_rows(

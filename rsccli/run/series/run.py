@@ -13,6 +13,7 @@ from pathlib import Path
 from rsccli.errors import InputError, OutputError, StoppedError
 from rsccli.geo.grid import grid_gsd_m
 from rsccli.output.features import Feature
+from rsccli.output.qgis.looks import timeline_look
 from rsccli.output.readers import read_outputs
 from rsccli.output.style import write_style
 from rsccli.output.summary import Summary, summarise
@@ -121,7 +122,8 @@ def _put_together(series: PreparedSeries) -> Timeline:
     timeline = build_timeline(facts, judged, _named(series, summaries))
     write_timeline(folder / TIMELINE, facts, judged, features_of)
     if template.report:
-        write_style(folder / TIMELINE)
+        whole = next((pair for pair in series.pairs if pair.kind == "first-last"), series.pairs[0])
+        write_style(folder / TIMELINE, timeline_look([pair.label for pair in series.pairs], whole.label))
         for name, content in (
             ("timeline.html", timeline_html(timeline, judged, linked=True).encode("utf-8", "replace")),
             ("timeline.md", timeline_markdown(timeline).encode("utf-8", "replace")),
