@@ -20,10 +20,10 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation vendor report-picture
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation vendor report-picture timeline-picture qgis-picture
 
 help:  ## List what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 # ---- environment: stamps tell what is installed, so a second call installs nothing ----
 
@@ -86,7 +86,7 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-BENCHES := start raster caption memory output captioner models report prefill evaluate search
+BENCHES := start raster caption detect memory output captioner models report prefill evaluate search
 
 bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
@@ -100,6 +100,7 @@ bench-page: $(VENV)/.installed  ## Put the kept tables together as docs/benchmar
 
 bench-raster:    ## Raster engine against other ways to read aligned tiles
 bench-caption:   ## Whole caption run against a plain script
+bench-detect:    ## Whole detect run against a plain script, and its memory by size
 bench-memory:    ## Peak memory from 2k to 100k pixels a side
 bench-start:     ## Time to --help and to the first caption
 bench-output:    ## Writers and readers: features a second and peak memory
@@ -142,6 +143,13 @@ vendor:  ## Fetch Leaflet, which the report page carries, from npm again and che
 
 report-picture: $(VENV)/.installed-dev  ## Take docs/report.png again (needs Chromium)
 	@$(PY) docs/make_report_picture.py
+
+# Needs the imagery of ../shared/data.
+timeline-picture: $(VENV)/.installed-dev  ## Take docs/timeline.png again (needs Chromium)
+	@$(PY) docs/make_timeline_picture.py
+
+qgis-picture: $(VENV)/.installed  ## Take docs/qgis.png again (needs QGIS and xvfb)
+	@$(PY) docs/make_qgis_picture.py
 
 clean:  ## Remove outputs and caches (the environment stays)
 	rm -rf $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

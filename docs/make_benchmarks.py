@@ -9,7 +9,19 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ORDER = ("raster", "caption", "captioner", "models", "prefill", "evaluate", "search", "memory", "start", "output")
+ORDER = (
+    "raster",
+    "caption",
+    "detect",
+    "captioner",
+    "models",
+    "prefill",
+    "evaluate",
+    "search",
+    "memory",
+    "start",
+    "output",
+)
 HEAD = """# Benchmarks
 
 Each section is the output of one command on one machine, with its date: compare the ratios, not the absolutes.

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from rsccli.errors import ModelError
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
+from rsccli.models.registry import register, unregister
 from rsccli.types import Caption, Detection, TilePair
 
 CLASSES = ("building", "road", "vegetation", "water")
@@ -100,3 +101,12 @@ class SlopedDetector(MarkedDetector):
     def _detection(self, pair: TilePair) -> Detection:
         size = pair.valid.shape[1]
         return Detection(np.broadcast_to(np.linspace(0.2, 0.8, size, dtype=np.float32), pair.valid.shape) * pair.valid)
+
+
+def known() -> Iterator[None]:
+    """Both by name, ``marked`` and ``sloped``, for as long as a test runs."""
+    register("marked", MarkedFactory)
+    register("sloped", SlopedFactory)
+    yield
+    for name in ("marked", "sloped"):
+        unregister(name)

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from rsccli.run.detect.found import Found
     from rsccli.run.detect.job import PreparedDetect
-    from rsccli.run.detect.run import Found
 
 
 def print_plan(prepared: PreparedDetect, as_json: bool, to: TextIO | None = None) -> None:

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rsccli.output import numbers
 from rsccli.output.areas import UNNAMED, AreaGatherer, AreaList
 from rsccli.output.features import Feature
 from rsccli.output.ground import tiles_overlap
@@ -105,8 +106,6 @@ class SceneGatherer:
 
     def scene(self, summary: SceneNumbers, areas: AreaList) -> Scene:
         """The paragraph of all that was added."""
-        from rsccli.output.report import numbers
-
         first = {status: sorted(seen.key for seen in kept) for status, kept in self._first.items()}
         examples = {status: [key[2] for key in keys] for status, keys in first.items()}
         claims = [
@@ -140,8 +139,6 @@ def _group(status: Status) -> str:
 
 def _main(summary: SceneNumbers, examples: dict[str, list[str]], facts: RunFacts | None) -> Claim:
     """How much changed, of how much."""
-    from rsccli.output.report import numbers
-
     pre, post = numbers.day(summary.pre_datetime), numbers.day(summary.post_datetime)
     when = f"Between {pre} and {post}, " if pre and post and pre != post else ""
     changed = dict(summary.by_status)["changed"]
@@ -183,8 +180,6 @@ def _kinds(areas: AreaList) -> list[Claim]:
 
 def _areas(areas: AreaList) -> list[Claim]:
     """The largest change areas."""
-    from rsccli.output.report import numbers
-
     claims = []
     total = numbers.count(areas.total)
     head = "The only change area is " if areas.total == 1 else f"The largest of {total} change areas is "

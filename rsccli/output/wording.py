@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
+
+from rsccli.output import numbers
 
 #: Tiles named in a sentence; the rest is counted.
 CITED = 3
-
-
-def _numbers() -> ModuleType:
-    # The report's package imports the summary, and that these words: not before they are used.
-    from rsccli.output.report import numbers
-
-    return numbers
 
 
 def shown(tile_ids: Sequence[str], total: int) -> tuple[str, ...]:
@@ -29,13 +23,13 @@ def cited(tile_ids: Sequence[str], total: int | None = None) -> str:
     """
     total = len(tile_ids) if total is None else total
     named = shown(tile_ids, total)
-    rest = f" and {_numbers().count(total - len(named))} more" if total > len(named) else ""
+    rest = f" and {numbers.count(total - len(named))} more" if total > len(named) else ""
     return f"[{', '.join(named)}{rest}]"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
     """``1 tile``, ``2 tiles``."""
-    return f"{_numbers().count(number)} {one if number == 1 else many or one + 's'}"
+    return f"{numbers.count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def kind_name(keyword: str) -> str:
@@ -56,8 +50,8 @@ def area_sentence(
     area_id: str, keyword: str, tile_ids: Sequence[str], towards: str | None, area_m2: float | None, bound: bool
 ) -> str:
     """One sentence about a change area."""
-    tiles = "1 tile" if len(tile_ids) == 1 else f"{_numbers().count(len(tile_ids))} neighbouring tiles"
+    tiles = "1 tile" if len(tile_ids) == 1 else f"{numbers.count(len(tile_ids))} neighbouring tiles"
     text = f"{area_id}: {kind_name(keyword)} in {tiles}{where(towards)}"
     if area_m2 is not None:
-        text += f", {'up to ' if bound else ''}{_numbers().area(area_m2)} of changed ground"
+        text += f", {'up to ' if bound else ''}{numbers.area(area_m2)} of changed ground"
     return f"{text} {cited(tile_ids)}."

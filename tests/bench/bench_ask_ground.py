@@ -20,6 +20,7 @@ import pyproj
 import rasterio
 import rasterio.features
 import shapely
+from card_stats import vector_map
 from rasterio.transform import from_origin
 
 GSD_M, EAST, NORTH, CRS = 0.5, 500_000.0, 3_300_000.0, "EPSG:32614"
@@ -81,11 +82,26 @@ def mask_rows(folder: Path, work: Path, ids: list[str]) -> None:
         for phrase, drawn in (("road", red & green), ("building", red & ~green), ("change", red)):
             output = work / "places.geojson"
             cli("ground", pre, post, phrase, "-o", output)
-            found = rasterised(output, drawn.shape)
-            union = int((drawn | found).sum())
-            overlap = "-" if not union else f"{(drawn & found).sum() / union:.2f}"
-            areas = [each.sum() * GSD_M**2 for each in (drawn, found)]
-            print(f"| {name} | {phrase} | {areas[0]:.0f} | {areas[1]:.0f} | {overlap} |")
+            print_overlap(name, phrase, drawn, rasterised(output, drawn.shape))
+        print_overlap(name, "rival: change vectors, told how much changed", red, change_vectors(pre, post, red))
+
+
+def print_overlap(name: str, phrase: str, drawn: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> None:
+    """A row of the table."""
+    union = int((drawn | found).sum())
+    overlap = "-" if not union else f"{(drawn & found).sum() / union:.2f}"
+    areas = [each.sum() * GSD_M**2 for each in (drawn, found)]
+    print(f"| {name} | {phrase} | {areas[0]:.0f} | {areas[1]:.0f} | {overlap} |")
+
+
+def change_vectors(pre: Path, post: Path, drawn: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """As many pixels as changed, those whose colours differ most: what needs no model, with a hint."""
+    images = []
+    for path in (pre, post):
+        with rasterio.open(path) as file:
+            images.append(file.read())
+    length = cv2.resize(vector_map(*images), drawn.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(length >= np.quantile(length, 1 - drawn.mean()))
 
 
 def answer_rows(folder: Path, work: Path, pairs: list[dict[str, object]]) -> None:

@@ -51,7 +51,7 @@ def place_weights(*groups: Sequence[str], draws: int = DRAWS, seed: int = SEED) 
     return weights
 
 
-def _interval(value: float, drawn: F64, places: Sequence[str]) -> Measured:
+def measured(value: float, drawn: F64, places: Sequence[str]) -> Measured:
     fine = drawn[~np.isnan(drawn)]
     low, high = np.percentile(fine, (2.5, 97.5)) if len(fine) else (np.nan, np.nan)
     return Measured(float(value), float(low), float(high), len(places), len(set(places)))
@@ -69,7 +69,7 @@ def ratio(above: F64, below: F64, places: Sequence[str]) -> Measured:
     (weights,) = place_weights(places)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = (weights @ above) / (weights @ below)
-    return _interval(float(above.sum() / below.sum()), drawn, places)
+    return measured(float(above.sum() / below.sum()), drawn, places)
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def ranking(
         values.append(float(wins.mean()) if wins.size else float("nan"))
     places = [*positive[2], *negative[2]]
     return Ranking(
-        _interval(values[0], each[0], places),
-        _interval(values[1], each[1], places),
-        _interval(values[0] - values[1], each[0] - each[1], places),
+        measured(values[0], each[0], places),
+        measured(values[1], each[1], places),
+        measured(values[0] - values[1], each[0] - each[1], places),
     )
 
 
@@ -126,7 +126,7 @@ def correlation(first: F64, second: F64, places: Sequence[str], draws: int = 400
     for _ in range(draws):
         chosen = np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))])
         drawn.append(spearman(first[chosen], second[chosen]))
-    return _interval(spearman(first, second), np.array(drawn), places)
+    return measured(spearman(first, second), np.array(drawn), places)
 
 
 def vector_map(pre: npt.NDArray[np.uint8], post: npt.NDArray[np.uint8]) -> F64:

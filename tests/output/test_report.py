@@ -16,9 +16,10 @@ from made_run import NASTY, make_facts, make_features
 from report_pages import flat_pictures, hostile_run, page_bytes
 
 from rsccli.errors import OutputError, UsageProblem
+from rsccli.output import numbers
 from rsccli.output.facts import facts_from_json
 from rsccli.output.features import Feature
-from rsccli.output.report import FORMS, numbers, render_report, report_paths, write_reports
+from rsccli.output.report import FORMS, render_report, report_paths, write_reports
 from rsccli.output.report.basemap import parse_basemap
 from rsccli.output.report.pictures import Pictures
 from rsccli.output.summary import Summary, summarise

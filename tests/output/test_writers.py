@@ -24,6 +24,7 @@ from rsccli.errors import InputError, OutputError, UsageProblem
 from rsccli.output.features import PROPERTIES, Feature, as_geojson
 from rsccli.output.readers import read_outputs
 from rsccli.output.writers import WRITERS, check_output, stream_geojsonseq, write_features, writer_for
+from rsccli.output.writers.base import LAYER
 from rsccli.types import Grid, RunFacts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +122,9 @@ def test_gdal_reads_it(tmp_path: Path, facts: RunFacts, features: list[Feature],
     kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
     assert (kinds["change"], kinds["tile_row"], kinds["change_score"]) == ("bool", "int32", "float64")
     wanted = features[9].bbox
-    _, _, shapes, _ = pyogrio.raw.read(path, bbox=wanted if wanted[0] < wanted[2] else None)
+    _, _, shapes, _ = pyogrio.raw.read(
+        path, layer=LAYER if suffix == ".gpkg" else None, bbox=wanted if wanted[0] < wanted[2] else None
+    )
     assert 1 <= len(shapes) < 48 or wanted[0] > wanted[2], "the spatial index finds a few"
 
 
@@ -134,7 +137,8 @@ def test_geopackage_says_what_it_is(tmp_path: Path, facts: RunFacts, features: l
         assert base.execute("pragma integrity_check").fetchone() == ("ok",)
         assert base.execute("pragma application_id").fetchone() == (0x47504B47,), "GeoPackage, requirement 2"
         row = base.execute("select table_name, data_type, srs_id, last_change from gpkg_contents").fetchall()
-        assert row == [("tiles", "features", 4326, "2024-02-03T04:05:06.000Z")]
+        date = "2024-02-03T04:05:06.000Z"
+        assert row == [("tiles", "features", 4326, date), ("layer_styles", "attributes", None, date)]
         assert base.execute("select count(*) from rtree_tiles_geom").fetchone() == (48,)
 
 

@@ -86,7 +86,7 @@ def test_the_mask_is_that_of_the_captions(pair: tuple[str, str], tmp_path: Path)
         changed = ((part > 0) & (part < NOT_JUDGED)).sum()
         assert told["changed_fraction"] == pytest.approx(changed / (part != NODATA).sum(), abs=1e-6)
     assert not journal_path(tmp_path / "out.geojson").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "m.tif", "m.tif.aux.xml", "out.geojson"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "m.qml", "m.tif", "m.tif.aux.xml", "out.geojson"]
 
 
 def test_a_caption_that_names_a_class_without_pixels_is_marked(pair: tuple[str, str], tmp_path: Path) -> None:

@@ -1,94 +1,35 @@
-"""Whole detections with a detector whose answer is known for every pixel."""
+"""What whole detections find, with a detector whose answer is known for every pixel."""
 
 from __future__ import annotations
 
-import json
-import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import detectors
 import numpy as np
-import pyarrow.parquet as pq
-import pyogrio
 import pytest
 import rasterio
 import shapely
-from captioners import BrightnessFactory
-from pyproj import Geod
-from rasters import make_raster
+from detect_scenes import BUILDING, ROAD, SIZE, WATER, Marks, detect, ellipsoid_area, job_of, make_scene, read, shapes
 
-from rsccli.errors import OutputError, StoppedError, UsageProblem
+from rsccli.errors import UsageProblem
 from rsccli.geo.pair import PairOptions
-from rsccli.models.registry import register, unregister
-from rsccli.run.caption import CaptionJob
 from rsccli.run.detect import job as job_module
 from rsccli.run.detect.codes import NODATA, NOT_JUDGED
-from rsccli.run.detect.job import DetectJob, prepare_detect, work_folder
-from rsccli.run.detect.run import Found, run_detect, stream_detect
-
-GEOD = Geod(ellps="WGS84")
-SIZE = (700, 600)
-Marks = list[tuple[slice, slice, float, int]]
-BUILDING, ROAD, VEGETATION, WATER = range(4)
+from rsccli.run.detect.job import work_folder
 
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    register("marked", detectors.MarkedFactory)
-    register("sloped", detectors.SlopedFactory)
-    register("brightness", BrightnessFactory)
-    yield
-    for name in ("marked", "sloped", "brightness"):
-        unregister(name)
+    yield from detectors.known()
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
-    """``scene(marks)``: two rasters; a mark is rows, columns, probability and class of the detector."""
-
-    def make(marks: Marks, size: tuple[int, int] = SIZE, blue: Marks = (), **options: Any) -> tuple[Path, Path]:  # type: ignore[assignment]
-        width, height = size
-        rng = np.random.default_rng(5)
-        pre = rng.integers(20, 90, (3, height, width)).astype(np.uint8)
-        post = np.stack([np.ones((height, width)), np.zeros((height, width)), np.full((height, width), 10)])
-        for rows, cols, probability, kind in marks:
-            post[0, rows, cols] = 1 + round(probability * detectors.STEPS)
-            post[1, rows, cols] = kind
-        for rows, cols, _, _ in blue:
-            post[2, rows, cols] = 255
-        paths = [
-            make_raster(tmp_path / f"{name}.tif", size=size, values=values.astype(np.uint8), **options)
-            for name, values in (("pre", pre), ("post", post))
-        ]
-        return paths[0], paths[1]
-
-    return make
-
-
-def job_of(pair: tuple[Path, Path], output: Path | None, model: str = "marked", **options: Any) -> DetectJob:
-    geometry = options.pop("geometry", PairOptions(tile_size=128, stride=96))
-    base = CaptionJob(str(pair[0]), str(pair[1]), geometry=geometry, model=model, min_valid=0.0, jobs=1)
-    return DetectJob(base, output, **options)
-
-
-def run(pair: tuple[Path, Path], output: Path, **options: Any) -> tuple[Found, list[dict[str, Any]]]:
-    found = run_detect(prepare_detect(job_of(pair, output, **options)))
-    features = json.loads(output.read_text())["features"]
-    return found, features
-
-
-def ellipsoid_area(geometry: dict[str, Any]) -> float:
-    shape = shapely.geometry.shape(geometry)
-    assert shape.is_valid
-    parts = getattr(shape, "geoms", [shape])
-    total = 0.0
-    for part in parts:
-        rings = [part.exterior, *part.interiors]
-        areas = [abs(GEOD.polygon_area_perimeter(*shapely.get_coordinates(ring).T)[0]) for ring in rings]
-        total += areas[0] - sum(areas[1:])
-    return total
+    """``scene(marks)``: see `make_scene`."""
+    return partial(make_scene, tmp_path)
 
 
 def test_known_changes_are_found_with_class_area_and_probability(scene: Any, tmp_path: Path) -> None:
@@ -98,7 +39,7 @@ def test_known_changes_are_found_with_class_area_and_probability(scene: Any, tmp
         (np.s_[300:320], np.s_[10:690], 0.7, ROAD),
         (np.s_[400:500], np.s_[400:500], 0.4, WATER),  # below the threshold
     ]
-    found, features = run(scene(marks), tmp_path / "out.geojson", mask=tmp_path / "m.tif", score=tmp_path / "s.tif")
+    found, features = detect(scene(marks), tmp_path / "out.geojson", mask=tmp_path / "m.tif", score=tmp_path / "s.tif")
     by_class = {feature["properties"]["class"]: feature for feature in features}
     assert sorted(by_class) == ["building", "road"] and len(features) == 2
     house, road = by_class["building"], by_class["road"]
@@ -131,7 +72,7 @@ def test_polygons_are_those_of_the_mask_and_the_score(scene: Any, tmp_path: Path
         height, width = (int(value) for value in rng.integers(3, 40, 2))
         marks.append((np.s_[row : row + height], np.s_[col : col + width], rng.random(), int(rng.integers(0, 4))))
     options = {"min_area_m2": 0.0, "simplify_px": 0.0, "mask": tmp_path / "m.tif", "score": tmp_path / "s.tif"}
-    _, features = run(scene(marks), tmp_path / "out.geojson", **options)
+    _, features = detect(scene(marks), tmp_path / "out.geojson", **options)
     with rasterio.open(tmp_path / "m.tif") as file:
         mask, transform, crs = file.read(1), file.transform, file.crs
     with rasterio.open(tmp_path / "s.tif") as file:
@@ -149,32 +90,35 @@ def test_polygons_are_those_of_the_mask_and_the_score(scene: Any, tmp_path: Path
     assert np.array_equal(drawn, mask) and len(features) > 20
 
 
-def shapes(features: list[dict[str, Any]]) -> dict[str, Any]:
-    """Geometries by id; a file has its polygons in the order in which they were finished."""
-    return {feature["id"]: feature["geometry"] for feature in sorted(features, key=lambda each: each["id"])}
-
-
 def test_a_tile_grid_that_lies_elsewhere_gives_the_same(scene: Any, tmp_path: Path) -> None:
     marks: Marks = [(np.s_[100:160], np.s_[90:400], 0.8, WATER), (np.s_[300:420], np.s_[300:310], 0.6, ROAD)]
     pair = scene(marks)
-    _, one = run(pair, tmp_path / "a.geojson")
+    _, one = detect(pair, tmp_path / "a.geojson")
     for tile, stride in ((128, 128), (160, 64), (256, 192)):
-        _, other = run(pair, tmp_path / f"{tile}.geojson", geometry=PairOptions(tile_size=tile, stride=stride))
+        _, other = detect(pair, tmp_path / f"{tile}.geojson", geometry=PairOptions(tile_size=tile, stride=stride))
         assert shapes(other) == shapes(one)
     assert list(shapes(one)) == ["y000100x000090", "y000300x000300"]
 
 
 @pytest.mark.parametrize("block_px", [96, 200, 4000])
-def test_the_size_of_superblocks_changes_no_polygon(
+def test_the_size_of_superblocks_changes_nothing(
     scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_px: int
 ) -> None:
     marks: Marks = [(np.s_[20:580], np.s_[50:60], 0.8, WATER), (np.s_[200:210], np.s_[20:680], 0.8, WATER)]
     pair = scene(marks)
-    _, one = run(pair, tmp_path / "a.geojson", model="sloped")
+
+    def look(name: str) -> tuple[list[dict[str, Any]], list[Any]]:
+        rasters = {kind: tmp_path / f"{name}-{kind}.tif" for kind in ("mask", "score")}
+        _, found = detect(pair, tmp_path / f"{name}.geojson", model="sloped", **rasters)
+        return found, [read(path) for path in rasters.values()]
+
+    one, pixels = look("a")
     monkeypatch.setattr(job_module, "_BLOCK_PX", block_px)
-    _, other = run(pair, tmp_path / "b.geojson", model="sloped")
+    other, others = look("b")
     assert shapes(one) == shapes(other) and one
-    _, crossed = run(pair, tmp_path / "c.geojson")
+    # What a tile gets depends on where in it a pixel lies: a tile that was missed or added twice would show.
+    assert all(np.array_equal(a, b) for a, b in zip(pixels, others, strict=True)) and len(np.unique(pixels[1])) > 20
+    _, crossed = detect(pair, tmp_path / "c.geojson")
     assert len(crossed) == 1
 
 
@@ -183,7 +127,9 @@ def test_answers_that_depend_on_the_place_in_a_tile_are_blended(scene: Any, tmp_
     steps = {}
     for overlap in (0, 64):
         geometry = PairOptions(tile_size=128, stride=128 - overlap)
-        run(pair, tmp_path / f"{overlap}.geojson", model="sloped", geometry=geometry, score=tmp_path / f"{overlap}.tif")
+        detect(
+            pair, tmp_path / f"{overlap}.geojson", model="sloped", geometry=geometry, score=tmp_path / f"{overlap}.tif"
+        )
         with rasterio.open(tmp_path / f"{overlap}.tif") as file:
             steps[overlap] = np.abs(np.diff(file.read(1) * 0.004, axis=1)).max()
     assert steps[0] > 0.55 and steps[64] < 0.03
@@ -192,30 +138,30 @@ def test_answers_that_depend_on_the_place_in_a_tile_are_blended(scene: Any, tmp_
 def test_small_changes_are_left_out_and_counted(scene: Any, tmp_path: Path) -> None:
     marks: Marks = [(np.s_[10:14], np.s_[10:15], 0.9, ROAD), (np.s_[95:105], np.s_[95:105], 0.9, ROAD)]
     pair = scene(marks)
-    found, features = run(pair, tmp_path / "a.geojson", min_area_m2=50.0)
+    found, features = detect(pair, tmp_path / "a.geojson", min_area_m2=50.0)
     assert [feature["properties"]["pixels"] for feature in features] == [100]
     assert found.dropped.regions == 1 and found.dropped.area_m2 == pytest.approx(20, rel=0.01)
-    _, features = run(pair, tmp_path / "b.geojson", min_area_m2=0.0)
+    _, features = detect(pair, tmp_path / "b.geojson", min_area_m2=0.0)
     assert sorted(feature["properties"]["pixels"] for feature in features) == [20, 100]
 
 
 def test_classes_are_told_apart_as_far_as_asked(scene: Any, tmp_path: Path) -> None:
     marks: Marks = [(np.s_[50:100], np.s_[50:100], 0.9, ROAD), (np.s_[50:100], np.s_[100:200], 0.9, WATER)]
     pair = scene(marks)
-    _, features = run(pair, tmp_path / "all.geojson")
+    _, features = detect(pair, tmp_path / "all.geojson")
     assert [feature["properties"]["class"] for feature in features] == ["road", "water"]
-    _, features = run(pair, tmp_path / "one.geojson", classes=("change",), mask=tmp_path / "m.tif")
+    _, features = detect(pair, tmp_path / "one.geojson", classes=("change",), mask=tmp_path / "m.tif")
     assert [feature["properties"]["class"] for feature in features] == ["change"]
     assert features[0]["properties"]["pixels"] == 50 * 150
     with rasterio.open(tmp_path / "m.tif") as file:
         assert file.tags()["CODES"] == "0=no change; 1=change; 254=not judged; 255=no data"
-    found, features = run(pair, tmp_path / "some.geojson", classes=("water", "building"), mask=tmp_path / "n.tif")
+    found, features = detect(pair, tmp_path / "some.geojson", classes=("water", "building"), mask=tmp_path / "n.tif")
     assert [feature["properties"]["class"] for feature in features] == ["water"]
     assert list(found.classes) == ["building", "water"]
     with rasterio.open(tmp_path / "n.tif") as file:
         assert set(np.unique(file.read(1))) == {0, 2}
     with pytest.raises(UsageProblem, match="lava: marked does not know it; it knows building, road, vegetation, water"):
-        run(pair, tmp_path / "x.geojson", classes=("lava",))
+        detect(pair, tmp_path / "x.geojson", classes=("lava",))
     with pytest.raises(UsageProblem, match="everything: give it alone"):
         job_of(pair, tmp_path / "x.geojson", classes=("change", "water"))
     assert not (tmp_path / "x.geojson").exists() and not work_folder(tmp_path / "x.geojson").exists()
@@ -223,61 +169,18 @@ def test_classes_are_told_apart_as_far_as_asked(scene: Any, tmp_path: Path) -> N
 
 def test_the_threshold_is_a_probability(scene: Any, tmp_path: Path) -> None:
     pair = scene([(np.s_[50:100], np.s_[50:100], 0.6, ROAD)])
-    assert len(run(pair, tmp_path / "a.geojson", threshold=0.6)[1]) == 1
-    assert run(pair, tmp_path / "b.geojson", threshold=0.604)[1] == []
+    assert len(detect(pair, tmp_path / "a.geojson", threshold=0.6)[1]) == 1
+    assert detect(pair, tmp_path / "b.geojson", threshold=0.604)[1] == []
     for wrong in (0.0, 1.1, float("nan")):
         with pytest.raises(UsageProblem, match="--threshold"):
             job_of(pair, None, threshold=wrong)
-
-
-@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".fgb", ".parquet", ".csv", ".geojsonl", ".geojsons"])
-def test_no_change_is_a_valid_empty_file_in_every_format(suffix: str, scene: Any, tmp_path: Path) -> None:
-    output = tmp_path / f"out{suffix}"
-    found = run_detect(prepare_detect(job_of(scene([], size=(200, 150)), output)))
-    assert found.polygons == 0
-    if suffix == ".geojson":
-        assert json.loads(output.read_text())["features"] == []
-    elif suffix == ".parquet":
-        assert pq.read_table(output).num_rows == 0
-    elif suffix in (".gpkg", ".fgb"):
-        info = pyogrio.read_info(output, force_feature_count=True)
-        assert info["features"] == 0 and "class" in info["fields"]
-    elif suffix == ".csv":
-        assert output.read_text().count("\n") == 1
-    else:
-        assert output.read_bytes() == b""
-
-
-@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet"])
-def test_every_format_holds_the_same_polygons(suffix: str, scene: Any, tmp_path: Path) -> None:
-    marks: Marks = [(np.s_[20:90], np.s_[20:90], 0.9, WATER), (np.s_[40:50], np.s_[40:50], 0.0, WATER)]
-    pair = scene(marks, size=(200, 150))
-    _, (feature,) = run(pair, tmp_path / "a.geojson")
-    output = tmp_path / f"out{suffix}"
-    run_detect(prepare_detect(job_of(pair, output)))
-    if suffix == ".parquet":
-        table = pq.read_table(output)
-        row = table.to_pylist()[0]
-        geo = json.loads(pq.read_metadata(output).metadata[b"geo"])
-        assert geo["columns"]["geometry"]["geometry_types"] == ["Polygon"]
-        shape = shapely.from_wkb(row["geometry"])
-    else:
-        meta, _, shapes, columns = pyogrio.raw.read(output)
-        row = {name: column[0] for name, column in zip(meta["fields"], columns, strict=True)}
-        shape = shapely.from_wkb(shapes[0])
-        assert meta["crs"] == "EPSG:4326"
-    assert row["id"] == feature["id"]
-    assert {name: row[name] for name in ("class", "area_m2", "pixels")} == {
-        name: feature["properties"][name] for name in ("class", "area_m2", "pixels")
-    }
-    assert shape.equals(shapely.geometry.shape(feature["geometry"])) and len(shapely.get_parts(shape)[0].interiors) == 1
 
 
 def test_pixels_without_data_are_neither_changed_nor_unchanged(scene: Any, tmp_path: Path) -> None:
     mask = np.full(SIZE[::-1], 255, np.uint8)
     mask[200:260, 300:420] = 0
     marks: Marks = [(np.s_[150:300], np.s_[250:500], 0.9, WATER)]
-    _, (feature,) = run(scene(marks, mask=mask), tmp_path / "a.geojson", mask=tmp_path / "m.tif")
+    _, (feature,) = detect(scene(marks, mask=mask), tmp_path / "a.geojson", mask=tmp_path / "m.tif")
     assert feature["properties"]["pixels"] == 150 * 250 - 60 * 120
     assert len(feature["geometry"]["coordinates"]) == 2
     with rasterio.open(tmp_path / "m.tif") as file:
@@ -289,7 +192,7 @@ def test_changes_at_the_edge_of_the_grid_are_whole(scene: Any, tmp_path: Path) -
     pair = scene(marks)
     for edge in ("pad", "shift"):
         geometry = PairOptions(tile_size=128, stride=96, edge=edge)  # type: ignore[arg-type]
-        _, features = run(pair, tmp_path / f"{edge}.geojson", geometry=geometry, min_area_m2=0.0)
+        _, features = detect(pair, tmp_path / f"{edge}.geojson", geometry=geometry, min_area_m2=0.0)
         assert sorted(feature["properties"]["pixels"] for feature in features) == [35, 100]
 
 
@@ -298,7 +201,7 @@ def test_what_the_detector_should_not_judge_is_told_apart(scene: Any, tmp_path: 
     # Tiles that hold the blue pixel: rows 96-223, columns 288-415 and 384-511.
     pair = scene(marks, blue=[(np.s_[215], np.s_[400], 0, 0)])
     output = tmp_path / "a.geojson"
-    found, features = run(pair, output, mask=tmp_path / "m.tif", score=tmp_path / "s.tif")
+    found, features = detect(pair, output, mask=tmp_path / "m.tif", score=tmp_path / "s.tif")
     assert found.looked.not_judged > 0 and dict(found.looked.reasons) == {"too blue": found.looked.not_judged}
     with rasterio.open(tmp_path / "m.tif") as file:
         mask = file.read(1)
@@ -307,7 +210,7 @@ def test_what_the_detector_should_not_judge_is_told_apart(scene: Any, tmp_path: 
     assert (mask == NOT_JUDGED).sum() == found.not_judged_px > 0
     assert mask[215, 400] == NOT_JUDGED and score[215, 400] == NODATA
     assert sum(feature["properties"]["pixels"] for feature in features) == (mask == 4).sum() < 100 * 400
-    found, features = run(pair, tmp_path / "b.geojson", judge_anyway=True)
+    found, features = detect(pair, tmp_path / "b.geojson", judge_anyway=True)
     assert found.not_judged_px == 0 and features[0]["properties"]["pixels"] == 100 * 400
     assert found.looked.reasons["too blue"] > 0
 
@@ -318,7 +221,7 @@ def test_a_tile_that_fails_costs_only_its_own_ground(
     monkeypatch.setenv("DETECTOR_FAIL_TILE", "r00001c00001")
     pair = scene([(np.s_[10:590], np.s_[10:690], 0.9, WATER)])
     geometry = PairOptions(tile_size=128, stride=128)
-    found, features = run(pair, tmp_path / "a.geojson", geometry=geometry, mask=tmp_path / "m.tif")
+    found, features = detect(pair, tmp_path / "a.geojson", geometry=geometry, mask=tmp_path / "m.tif")
     assert found.looked.failed == 1 and found.looked.failures[0].startswith("r00001c00001: this batch fails")
     assert features[0]["properties"]["pixels"] == 580 * 680 - 128**2
     with rasterio.open(tmp_path / "m.tif") as file:
@@ -339,117 +242,10 @@ def test_areas_are_those_of_the_ellipsoid_on_any_grid(
     crs: str, transform: rasterio.Affine, parts: int, scene: Any, tmp_path: Path
 ) -> None:
     marks: Marks = [(np.s_[100:500], np.s_[100:600], 0.9, WATER), (np.s_[200:300], np.s_[200:300], 0.0, WATER)]
-    _, (feature,) = run(scene(marks, crs=crs, transform=transform), tmp_path / "a.geojson", simplify_px=0.0)
+    _, (feature,) = detect(scene(marks, crs=crs, transform=transform), tmp_path / "a.geojson", simplify_px=0.0)
     shape = shapely.geometry.shape(feature["geometry"])
     assert shape.is_valid and len(shapely.get_parts(shape)) == parts
     fine = shapely.geometry.mapping(shapely.segmentize(shape, 0.01))
     assert ellipsoid_area(fine) == pytest.approx(feature["properties"]["area_m2"], rel=1e-3)
     west, _, east, _ = feature["bbox"]
     assert (west > east) == (parts == 2)
-
-
-def test_a_stopped_run_goes_on_and_gives_the_same_bytes(
-    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_module, "_BLOCK_PX", 200)
-    marks: Marks = [(np.s_[20:580], np.s_[50:400], 0.8, WATER), (np.s_[200:310], np.s_[20:680], 0.8, ROAD)]
-    pair = scene(marks)
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "cut").mkdir()
-
-    def job(folder: str) -> DetectJob:
-        here = tmp_path / folder
-        return job_of(pair, here / "out.gpkg", mask=here / "m.tif", score=here / "s.tif")
-
-    run_detect(prepare_detect(job("whole")))
-    seen: list[int] = []
-
-    def stop_late(tiles: int, old: bool) -> None:
-        seen.append(tiles)
-        if sum(seen) > 30:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(StoppedError, match=r"stopped by SIGTERM; 2 of 3 rows of superblocks"):
-        run_detect(prepare_detect(job("cut")), stop_late)
-    cut = tmp_path / "cut"
-    assert [path.name for path in cut.iterdir()] == [".out.gpkg.detect"], "nothing of the outputs is visible"
-    told: list[tuple[int, bool]] = []
-    run_detect(prepare_detect(job("cut")), lambda tiles, old: told.append((tiles, old)))
-    assert told[0][1] and told[0][0] > 0 and sum(tiles for tiles, _ in told) == 6 * 7
-    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
-    assert names == sorted(path.name for path in cut.iterdir()) == ["m.tif", "m.tif.aux.xml", "out.gpkg", "s.tif"]
-    for name in names:
-        assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-def test_a_stop_while_polygons_are_traced_loses_no_tile(
-    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair = scene([(np.s_[20:100], np.s_[50:100], 0.8, WATER)])
-    seen: list[int] = []
-
-    def stop_at_the_end(tiles: int, old: bool) -> None:
-        seen.append(tiles)
-        if sum(seen) == 6 * 7 and not old:
-            signal.raise_signal(signal.SIGTERM)
-
-    output = tmp_path / "out.gpkg"
-    with pytest.raises(StoppedError, match="while polygons were traced"):
-        run_detect(prepare_detect(job_of(pair, output)), stop_at_the_end)
-    assert not output.exists()
-    monkeypatch.setenv("DETECTOR_FAIL_TILE", "r00000c00000")  # no tile is looked at again
-    assert run_detect(prepare_detect(job_of(pair, output))).looked.failed == 0
-    assert pyogrio.read_info(output)["features"] == 1
-
-
-def test_what_another_command_left_is_not_gone_on_with(scene: Any, tmp_path: Path) -> None:
-    pair = scene([(np.s_[20:100], np.s_[50:100], 0.8, WATER)])
-    output = tmp_path / "out.geojson"
-
-    def stop(tiles: int, old: bool) -> None:
-        signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(StoppedError):
-        run_detect(prepare_detect(job_of(pair, output)), lambda tiles, old: stop(tiles, old) if tiles == 4 else None)
-    # Nothing of a row was finished: there is nothing to go on from.
-    assert not work_folder(output).exists()
-    folder = work_folder(output)
-    folder.mkdir()
-    (folder / "journal").write_text('{"rsccli_line_journal":1,"spec":{"version":"0"}}\n')
-    with pytest.raises(OutputError.__mro__[1], match="it belongs to another run"):
-        run_detect(prepare_detect(job_of(pair, output)))
-    assert len(run(pair, output, resume=False)[1]) == 1
-
-
-def test_a_stream_has_the_same_polygons(scene: Any, tmp_path: Path) -> None:
-    pair = scene([(np.s_[20:100], np.s_[50:100], 0.8, WATER)])
-    _, features = run(pair, tmp_path / "a.geojson")
-    with (tmp_path / "stream").open("wb") as stream:
-        stream_detect(prepare_detect(job_of(pair, None)), stream)
-    assert [json.loads(line) for line in (tmp_path / "stream").read_text().splitlines()] == features
-
-
-def test_a_captioner_without_pixels_is_refused(scene: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="brightness does not tell which pixels changed"):
-        run(scene([]), tmp_path / "a.geojson", model="brightness")
-    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".tif"] == []
-
-
-def test_tiles_that_would_be_seen_in_pieces_are_refused(scene: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="--tile-size 320: marked sees 300 pixels at once"):
-        run(scene([]), tmp_path / "a.geojson", geometry=PairOptions(tile_size=320))
-
-
-def test_outputs_are_checked_before_anything_is_read(scene: Any, tmp_path: Path) -> None:
-    pair = (tmp_path / "none.tif", tmp_path / "none2.tif")
-    (tmp_path / "there.tif").write_bytes(b"")
-    for options, words in (
-        ({"output": tmp_path / "out.xyz"}, "no output format has the suffix"),
-        ({"output": tmp_path / "no" / "out.gpkg"}, "does not exist; make it with"),
-        ({"output": tmp_path / "o.gpkg", "mask": tmp_path / "m.png"}, "--mask .*name it .tif"),
-        ({"output": tmp_path / "o.gpkg", "score": tmp_path / "there.tif"}, "there.tif exists; add --overwrite"),
-        ({"output": tmp_path / "o.gpkg", "mask": tmp_path / "a.tif", "score": tmp_path / "a.tif"}, "different files"),
-    ):
-        output = options.pop("output")
-        with pytest.raises((UsageProblem, OutputError), match=words):
-            prepare_detect(job_of(pair, output, **options))

@@ -12,8 +12,9 @@ from affine import Affine
 
 from rsccli.errors import UsageProblem
 from rsccli.geo.tiles import TilePlan, plan_tiles
-from rsccli.run.detect.codes import NODATA, NOT_JUDGED
-from rsccli.run.detect.stitch import SCORE_STEPS, CarryStore, Stitcher, check_overlap, taper
+from rsccli.run.detect.codes import NODATA, NOT_JUDGED, SCORE_STEPS
+from rsccli.run.detect.stitch import Stitcher, check_overlap, taper
+from rsccli.run.detect.sums import CarryStore
 from rsccli.types import Detection, Grid, Tile
 
 CLASSES = 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rsccli.output import numbers
 from rsccli.output.areas import AreaList, ChangeArea
-from rsccli.output.report import numbers
 from rsccli.output.scene import Scene
 
 

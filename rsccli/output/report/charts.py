@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsccli.output import numbers
 from rsccli.output.histograms import SCORE_BINS
-from rsccli.output.report import numbers
 from rsccli.output.report.words import STATUS_WORDS
 from rsccli.output.summary import Summary
 from rsccli.types import STATUSES, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsccli.geo.footprint import grid_footprint
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.types import InputFacts, Registration, RunFacts
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rsccli.output import numbers
 from rsccli.output.features import Feature
-from rsccli.output.report import numbers
 from rsccli.output.report.basemap import Basemap
 from rsccli.output.report.encode import detail_uri
 from rsccli.output.report.pictures import Overview, Pictures

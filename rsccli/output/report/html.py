@@ -9,8 +9,9 @@ from functools import lru_cache
 import jinja2
 from markupsafe import Markup
 
+from rsccli.output import numbers
 from rsccli.output.features import Feature
-from rsccli.output.report import assets, numbers
+from rsccli.output.report import assets
 from rsccli.output.report.areas import scene_notes
 from rsccli.output.report.basemap import Basemap
 from rsccli.output.report.charts import HEIGHT, WIDTH, area_chart, score_chart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.output.report.areas import scene_lines
 from rsccli.output.report.compared import pair_rows, shared_rows
 from rsccli.output.report.words import STATUS_WORDS, headline, lead, ranked_title

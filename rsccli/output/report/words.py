@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.output.summary import Summary
 from rsccli.types import RunFacts, Status
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.output.timeline.drawing import MARK_WORDS, MARKS, Run, axis, map_runs
 from rsccli.output.timeline.markdown import cell_text, history_texts
 from rsccli.output.timeline.summary import KINDS_SHOWN, PairSummary, SeriesJudge, Timeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.output.report.markdown import plain_text
 from rsccli.output.timeline.seasonal import Judged, Verdict
 from rsccli.output.timeline.summary import KINDS_SHOWN, PairSummary, TileHistory, Timeline

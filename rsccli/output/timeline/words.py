@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsccli.output.report import numbers
+from rsccli.output import numbers
 from rsccli.output.timeline.dates import SEASON_DAYS
 from rsccli.output.timeline.pairs import SeriesPair
 from rsccli.output.timeline.summary import PairSummary, Timeline

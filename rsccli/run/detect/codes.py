@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 UNCHANGED, NOT_JUDGED, NODATA = 0, 254, 255
+#: A probability of 1 in the scores of a raster; steps are 0.004.
+SCORE_STEPS = 250
 #: More classes than this do not fit beside the codes that are taken.
 MOST_CLASSES = 250
 #: The one class of a binary mask.

@@ -15,9 +15,9 @@ from rsccli.output.located import Sheet
 from rsccli.output.located_parquet import check_rows_suffix
 from rsccli.output.qgis.looks import changes_look
 from rsccli.run.caption import CaptionJob, PreparedJob, prepare_job
-from rsccli.run.detect.codes import CHANGE, MOST_CLASSES, Legend
+from rsccli.run.detect.codes import CHANGE, MOST_CLASSES, SCORE_STEPS, Legend
 from rsccli.run.detect.rasters import check_raster
-from rsccli.run.detect.stitch import SCORE_STEPS, check_overlap
+from rsccli.run.detect.stitch import check_overlap
 from rsccli.run.estimate import estimate
 from rsccli.run.spec import make_spec
 

@@ -23,8 +23,7 @@ from rsccli import __version__
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.output.qgis.rasters import write_mask_style, write_score_style
 from rsccli.output.writers.atomic import replacing
-from rsccli.run.detect.codes import NODATA, UNCHANGED, Legend
-from rsccli.run.detect.stitch import SCORE_STEPS
+from rsccli.run.detect.codes import NODATA, SCORE_STEPS, UNCHANGED, Legend
 from rsccli.types import U8, Grid, PxWindow, RunFacts
 
 SUFFIXES = (".tif", ".tiff")

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,54 +25,20 @@ from rsccli.output.located import Located, stream_located
 from rsccli.output.located_parquet import write_rows
 from rsccli.output.writers.atomic import sync
 from rsccli.run.caption import Progress
-from rsccli.run.detect.codes import CHANGE, NOT_JUDGED, Legend
+from rsccli.run.detect.codes import CHANGE, NOT_JUDGED, SCORE_STEPS, Legend
+from rsccli.run.detect.found import Found, Kind
 from rsccli.run.detect.ground import F64, pixel_areas_m2
 from rsccli.run.detect.job import PreparedDetect
 from rsccli.run.detect.place import place_regions
-from rsccli.run.detect.polygons import Dropped, Region, Tracer
+from rsccli.run.detect.polygons import Region, Tracer
 from rsccli.run.detect.rasters import WorkRaster, run_tags, told, write_mask, write_score
-from rsccli.run.detect.scan import Looked, block_counts, row_file, scan
-from rsccli.run.detect.stitch import SCORE_STEPS
+from rsccli.run.detect.scan import block_counts, row_file, scan
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.signals import StopRequest
 from rsccli.types import U8, PxWindow
 
 # Columns that are traced at once.
 _WINDOW_PX = 2048
-
-
-@dataclass
-class Kind:
-    """Polygons of one class: how many, and how much ground."""
-
-    polygons: int = 0
-    area_m2: float = 0.0
-
-
-@dataclass
-class Found:
-    """What a run found.
-
-    Attributes:
-        looked: what became of the tiles. classes: polygons by class. dropped: changes below the least area.
-        judged_px, not_judged_px: pixels with data, by whether the model judged them.
-    """
-
-    looked: Looked
-    classes: dict[str, Kind]
-    dropped: Dropped = field(default_factory=Dropped)
-    judged_px: int = 0
-    not_judged_px: int = 0
-
-    @property
-    def polygons(self) -> int:
-        """All of them."""
-        return sum(kind.polygons for kind in self.classes.values())
-
-    @property
-    def area_m2(self) -> float:
-        """Of all polygons."""
-        return sum(kind.area_m2 for kind in self.classes.values())
 
 
 def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old: None) -> Found:

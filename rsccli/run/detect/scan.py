@@ -19,7 +19,8 @@ from rsccli.models.captioner import Detects
 from rsccli.run.caption import Progress
 from rsccli.run.detect.job import PreparedDetect
 from rsccli.run.detect.rasters import WorkRaster
-from rsccli.run.detect.stitch import CarryStore, Stitcher
+from rsccli.run.detect.stitch import Stitcher
+from rsccli.run.detect.sums import CarryStore
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.loop import Room
 from rsccli.run.signals import StopRequest

@@ -16,24 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from rsccli.errors import UsageProblem
 from rsccli.geo.tiles import TilePlan
-from rsccli.run.detect.codes import NODATA, NOT_JUDGED
+from rsccli.run.detect.codes import NODATA
+from rsccli.run.detect.sums import SUM_STEPS, U32, CarryStore, Sums
 from rsccli.types import U8, Bool, Detection, PxWindow, Tile
 
-#: A probability of 1 in the scores of a raster; steps are 0.004.
-SCORE_STEPS = 250
-#: A weight of 1 along one axis, and a probability of 1, in the sums.
-_WEIGHT_STEPS, _SUM_STEPS = 64, 1 << 14
+#: A weight of 1 along one axis.
+_WEIGHT_STEPS = 64
 # With more overlap the sums would not fit into 32 bits.
 _MOST_OVERLAP = 7 / 8
-
-U32 = npt.NDArray[np.uint32]
 
 
 def check_overlap(tile_size: int, stride: int) -> None:
@@ -66,84 +61,6 @@ def taper(size: int, overlap: int) -> U32:
         weights[half - 1] = _WEIGHT_STEPS // 2
     weights[size - ramp :] = weights[:ramp][::-1]
     return weights
-
-
-@dataclass
-class Sums:
-    """Sums over a rectangle of the grid.
-
-    Attributes:
-        weight: (h, w). joint: (classes, h, w), weight times probability times class. seen: bool (h, w), pixels with
-            data in a tile that was read, judged or not.
-    """
-
-    weight: U32
-    joint: U32
-    seen: Bool
-
-    @staticmethod
-    def zeros(channels: int, height: int, width: int) -> Sums:
-        """Nothing added yet."""
-        shape = (height, width)
-        return Sums(np.zeros(shape, np.uint32), np.zeros((channels, *shape), np.uint32), np.zeros(shape, bool))
-
-    def part(self, rows: slice, cols: slice) -> Sums:
-        """A view."""
-        return Sums(self.weight[rows, cols], self.joint[:, rows, cols], self.seen[rows, cols])
-
-    def copy(self) -> Sums | None:
-        """A copy that does not keep the rest alive, or None where there is nothing in it."""
-        if not self.seen.any():
-            return None
-        return Sums(self.weight.copy(), self.joint.copy(), self.seen.copy())
-
-    def add(self, other: Sums) -> None:
-        """Add the upper left part that both have."""
-        rows, cols = (slice(min(a, b)) for a, b in zip(self.seen.shape, other.seen.shape, strict=True))
-        self.weight[rows, cols] += other.weight[rows, cols]
-        self.joint[:, rows, cols] += other.joint[:, rows, cols]
-        self.seen[rows, cols] |= other.seen[rows, cols]
-
-    def scores(self) -> tuple[U8, U8]:
-        """Probabilities, steps of 1/250 (255: none), and codes of the likeliest class (254 not judged, 255 no data)."""
-        judged = self.weight > 0
-        total = self.joint.sum(0, dtype=np.float64)
-        share = total / np.where(judged, self.weight, 1) / _SUM_STEPS
-        score = np.where(judged, np.rint(SCORE_STEPS * np.minimum(share, 1.0)), NODATA).astype(np.uint8)
-        kind = np.where(judged, self.joint.argmax(0) + 1, np.where(self.seen, NOT_JUDGED, NODATA)).astype(np.uint8)
-        return score, kind
-
-
-class CarryStore:
-    """What reaches over the bottom of a row of superblocks, on the disk.
-
-    Args:
-        folder: that is there.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def _path(self, block_row: int, block_col: int) -> Path:
-        return self._folder / f"carry-{block_row:05d}-{block_col:05d}.npz"
-
-    def put(self, block_row: int, block_col: int, sums: Sums | None) -> None:
-        """Keep what goes to a row of superblocks."""
-        if sums is not None:
-            np.savez(self._path(block_row, block_col), weight=sums.weight, joint=sums.joint, seen=sums.seen)
-
-    def get(self, block_row: int, block_col: int) -> Sums | None:
-        """What was kept for a superblock."""
-        path = self._path(block_row, block_col)
-        if not path.exists():
-            return None
-        with np.load(path) as kept:
-            return Sums(kept["weight"], kept["joint"], kept["seen"])
-
-    def forget(self, block_row: int) -> None:
-        """Drop what was kept for a row of superblocks."""
-        for path in self._folder.glob(f"carry-{block_row:05d}-*.npz"):
-            path.unlink()
 
 
 @dataclass(frozen=True)
@@ -244,7 +161,7 @@ class Stitcher:
             return
         weight = self._weights[:height, :width] * valid
         place.weight += weight
-        share = detection.probability[:height, :width] * np.float32(_SUM_STEPS)
+        share = detection.probability[:height, :width] * np.float32(SUM_STEPS)
         for index, joint in enumerate(place.joint):
             part = share if detection.classes is None else share * detection.classes[index, :height, :width]
             joint += np.rint(part).astype(np.uint32) * weight

@@ -22,8 +22,9 @@ from rsccli.models.small.questions import Refused
 from rsccli.output.located import Located, stream_located
 from rsccli.output.located_parquet import write_rows
 from rsccli.run.caption import Progress
+from rsccli.run.detect.found import Found
 from rsccli.run.detect.job import DetectJob, PreparedDetect, prepare_detect, work_folder
-from rsccli.run.detect.run import Found, run_detect
+from rsccli.run.detect.run import run_detect
 from rsccli.run.ground.boxes import Grounding
 from rsccli.run.ground.found import PolygonTally
 from rsccli.run.ground.rows import ground_sheet, polygon_row

@@ -1,4 +1,4 @@
-/* Numbers, places and scores as a person reads them: the same as in the rest of the page (report/numbers.py). */
+/* Numbers, places and scores as a person reads them: the same as in the rest of the page (output/numbers.py). */
 Rsccli.words = (() => {
   const NARROW = "\u202f";
   const grouped = (value, digits = 0) => {
