@@ -102,13 +102,8 @@ def test_a_stream_ends_where_its_reader_leaves(tmp_path: Path) -> None:
     assert done.returncode == 0 and feature["properties"]["pixels"] == 90_000 and done.stderr == ""
 
 
-def test_classes_and_thresholds_are_told(tmp_path: Path) -> None:
+def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
     pair = write_pair(tmp_path, 600, [0])
-    done = run("detect", *pair, "-o", tmp_path / "a.geojson", "-m", MARKED, "--classes", "building, road", "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["classes"] == {
-        "building": {"polygons": 0, "area_m2": 0},
-        "road": {"polygons": 0, "area_m2": 0},
-    }
     done = run("detect", *pair, "-o", tmp_path / "b.geojson", RSCCLI_MODEL=MARKED, RSCCLI_CLASSES="change")
     assert done.returncode == 0
     (feature,) = json.loads((tmp_path / "b.geojson").read_text())["features"]
