@@ -1,0 +1,1 @@
+"""Many pairs from one list: read and checked, captioned one after another, told in one summary."""
