@@ -6,7 +6,7 @@ it, is cut on opening. One process writes at a time.
 
 from __future__ import annotations
 
-import fcntl
+import logging
 import os
 import threading
 import time
@@ -18,7 +18,10 @@ import orjson
 
 from rsccli.errors import JournalMismatchError, OutputError
 from rsccli.output.text import json_bytes
+from rsccli.run.lock import OutputLock, refuse_deleted
 from rsccli.run.spec import differences
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 #: A kill loses nothing that was appended; a power cut at most what was appended in this time.
@@ -33,7 +36,7 @@ class LineJournal:
         afresh: option of the command that drops it, for messages.
 
     Attributes:
-        entries: what an earlier run appended, in order.
+        entries: what an earlier run appended, in order. resumed: whether a journal of this run was there.
 
     Raises:
         JournalMismatchError: it belongs to a run with another spec, or is no journal.
@@ -44,22 +47,27 @@ class LineJournal:
         self.path = path
         self._afresh = afresh
         self.entries: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
+        self._appending = threading.Lock()
         self._last_sync = time.monotonic()
         spec = orjson.loads(json_bytes(dict(spec)))  # as it will be read back: lists for tuples
+        self._lock = OutputLock(path)
         try:
             self._file: BinaryIO = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         except OSError as error:
+            self._lock.release()
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
         try:
-            self._claim()
-            if fresh or not self._resume(spec):
+            self.resumed = not fresh and self._resume(spec)
+            if not self.resumed:
                 self._file.truncate(0)
                 os.lseek(self._file.fileno(), 0, os.SEEK_SET)
                 self.entries = []
                 self._write({"rsccli_line_journal": FORMAT, "spec": spec}, sync=True)
-        except BaseException:
+        except BaseException as error:
             self._file.close()
+            self._lock.release()
+            if isinstance(error, OSError):
+                raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
             raise
 
     def __enter__(self) -> LineJournal:
@@ -67,16 +75,6 @@ class LineJournal:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{self.path}: another process is writing this output. Wait for it, or choose another one with -o"
-            ) from error
-        except OSError:
-            pass  # a file system without locks: go on without
 
     def _resume(self, spec: Mapping[str, Any]) -> bool:
         """Read what is there; False where there is nothing to go on from."""
@@ -86,7 +84,7 @@ class LineJournal:
             return False
         way_out = f"Repeat the old command to go on with it, choose another -o, or start afresh with {self._afresh}"
         head = _object(first)
-        if head is None or head.get("rsccli_line_journal") != FORMAT:
+        if head is None or head.get("rsccli_line_journal") != FORMAT or not isinstance(head.get("spec"), dict):
             raise JournalMismatchError(f"{self.path}: not a journal that this version reads. {way_out}")
         if head["spec"] != spec:
             lines = "\n  ".join(differences(head["spec"], dict(spec)))
@@ -108,11 +106,12 @@ class LineJournal:
         Raises:
             OutputError: the disk is full or the folder is gone; what was appended before stays usable.
         """
-        with self._lock:
+        with self._appending:
             self._write(entry)
 
     def _write(self, entry: Mapping[str, Any], sync: bool = False) -> None:
         try:
+            refuse_deleted(self._file.fileno(), self.path)
             # Past Python's buffer: after a failed write nothing may be left in it for later.
             rest = memoryview(json_bytes(dict(entry)) + b"\n")
             while rest:
@@ -128,18 +127,24 @@ class LineJournal:
             ) from error
 
     def close(self) -> None:
-        """Sync and close."""
+        """Sync, close, and let the next process have it."""
         if not self._file.closed:
             try:
                 os.fsync(self._file.fileno())
             except OSError:
                 pass  # a full disk was reported by append
             self._file.close()
+        self._lock.release()
 
     def remove(self) -> None:
         """The output is whole: the journal has done its work."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+        self._file.close()
+        try:
+            # Before the lock is given back: it may be another process's journal after that.
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s: cannot be removed: %s. The output is whole", self.path, error.strerror)
+        self._lock.release()
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -107,3 +107,46 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 def test_place() -> None:
     assert journal_path(Path("a/out.geojson")) == Path("a/out.geojson.journal")
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, b"\xff\xfe", b"{}{}", b"\n"])
+def test_what_a_power_cut_damaged_is_done_again(tmp_path: Path, damage: bytes) -> None:
+    """Blocks of a file reach the disk in any order: a hole in its middle costs what lies behind it, nothing else."""
+    path = tmp_path / "j"
+    with Journal(path, SPEC) as journal:
+        journal.commit(0, 0, [record(0, 0)])
+        kept = path.stat().st_size
+        journal.commit(0, 1, [record(0, 1)])
+        journal.commit(0, 2, [record(0, 2)])
+    with path.open("r+b") as file:
+        file.seek(kept + 10)
+        file.write(damage)
+    with Journal(path, SPEC) as journal:
+        assert (journal.done, journal.tiles, journal.resumed) == ((0, 0), 1, True)
+        assert path.stat().st_size == kept
+
+
+def test_a_tile_that_is_there_twice_or_not_at_all_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path, SPEC) as journal:
+        journal.commit(0, 0, [record(0, 0)])
+        journal.commit(0, 1, [record(0, 0)])
+        with pytest.raises(OutputError, match="1 of them twice"):
+            list(journal.records())
+    with Journal(path, SPEC, fresh=True) as journal:
+        journal.commit(0, 0, [record(0, 0)])
+        journal.commit(0, 1, [record(0, 1)])
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:1] + lines[2:]))
+        with pytest.raises(OutputError, match="1 tiles where 2 were finished"):
+            list(journal.records())
+
+
+def test_a_journal_that_was_deleted_takes_nothing_more(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", SPEC) as journal:
+        journal.commit(0, 0, [record(0, 0)])
+        (tmp_path / "j").unlink()
+        with pytest.raises(OutputError, match="was deleted during the run"):
+            journal.commit(0, 1, [record(0, 1)])
+        with pytest.raises(OutputError, match="cannot be read back"):
+            list(journal.records())

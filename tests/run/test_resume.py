@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -39,38 +38,6 @@ def test_every_tile_is_a_feature(undisturbed: Path) -> None:
     assert places == [(row, col) for row in range(9) for col in range(18)]
     changed = {f["id"] for f in collection["features"] if f["properties"]["status"] == "changed"}
     assert "r00000c00000" in changed
-
-
-def test_killed_again_and_again(cli, undisturbed: Path, tmp_path: Path) -> None:
-    rng = random.Random(4)
-    journal = tmp_path / "out.geojson.journal"
-    kills = torn = 0
-    for _ in range(40):
-        if kills and (tmp_path / "out.geojson").exists() and not journal.exists():
-            break  # the last kill came when all was written and only the process was left
-        process = cli.start(tmp_path / "out.geojson", BRIGHTNESS_SLEEP_S="0.005")
-        before = journal.stat().st_size if journal.exists() else 0
-        deadline = time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < deadline:
-            if journal.exists() and journal.stat().st_size > before:
-                break
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.3))
-        if process.poll() is not None:
-            assert process.returncode == 0, process.stderr and process.stderr.read()
-            break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-        if journal.exists() and kills % 2:
-            # What a kill in the middle of a write leaves: a line without its end.
-            with journal.open("ab") as file:
-                file.write(b'{"tile_id":"r00008c0')
-            torn += 1
-    else:
-        raise AssertionError("never finished")
-    assert kills >= 3 and torn >= 2
-    same_bytes(tmp_path, undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
