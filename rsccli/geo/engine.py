@@ -25,6 +25,7 @@ from rsccli.geo.lut import Lut
 from rsccli.geo.raster import RasterInfo
 from rsccli.geo.reader import GDAL_LOG, RasterReader, SourceWindow
 from rsccli.geo.tiles import Superblock
+from rsccli.stages import stage
 from rsccli.types import Bool, Grid, PxWindow, Tile, TilePair
 
 #: Largest residual of an affine that is used instead of the sampled map, and tolerance of a plain copy, in pixels.
@@ -86,7 +87,8 @@ class SourceAligner:
         window = self._span(nodes)
         if window is None:
             return None
-        source = self._reader.read(window, self._step)
+        with stage("read"):
+            source = self._reader.read(window, self._step)
         if source is None or self._lut is None:
             return source
         return SourceWindow(
@@ -374,10 +376,11 @@ class PairAligner:
                 empty = np.zeros((size, size), bool)
                 return [(tile, None, None, empty) for tile in tiles]
         out = []
-        for k, tile in enumerate(tiles):
-            post, post_valid = self._dates[1].cut(sources[1], nodes[1][k], size)
-            pre, pre_valid = self._dates[0].cut(sources[0], nodes[0][k], size)
-            out.append((tile, pre, post, pre_valid & post_valid))
+        with stage("warp"):
+            for k, tile in enumerate(tiles):
+                post, post_valid = self._dates[1].cut(sources[1], nodes[1][k], size)
+                pre, pre_valid = self._dates[0].cut(sources[0], nodes[0][k], size)
+                out.append((tile, pre, post, pre_valid & post_valid))
         return out
 
 

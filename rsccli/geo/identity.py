@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 from rsccli.errors import InputChangedError, InputError
 
@@ -35,7 +36,7 @@ def identify(path: str) -> str:
             stat = os.stat(local)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or error}") from error
-        return f"size={stat.st_size} mtime_ns={stat.st_mtime_ns}"
+        return _identity(stat.st_size, stat.st_mtime_ns)
     url = path.removeprefix("/vsicurl/")
     if url.startswith(("http://", "https://")):
         request = urllib.request.Request(url, method="HEAD")
@@ -53,12 +54,27 @@ def identify(path: str) -> str:
     return f"path={path}"
 
 
-class Watch:
-    """Notices that a file was replaced or rewritten: device, inode, size and time, once per superblock."""
+def _identity(size: int, mtime_ns: int) -> str:
+    return f"size={size} mtime_ns={mtime_ns}"
 
-    def __init__(self, paths: tuple[str, ...]) -> None:
-        self._local = {p: local for p in paths if (local := local_path(p)) is not None}
+
+class Watch:
+    """Notices that a file was replaced or rewritten: device, inode, size and time, once per superblock.
+
+    Args:
+        identities: of each path, as ``identify`` gave it when the file was described: what happened since then (a
+            large model may take minutes to load) is noticed, too.
+
+    Raises:
+        InputChangedError: a file is gone, or no longer what it was.
+    """
+
+    def __init__(self, identities: Mapping[str, str]) -> None:
+        self._local = {p: local for p in identities if (local := local_path(p)) is not None}
         self._seen = {p: self._stat(p, local) for p, local in self._local.items()}
+        for path, (_, _, size, mtime_ns) in self._seen.items():
+            if identities[path] != _identity(size, mtime_ns):
+                raise _changed(path)
 
     @staticmethod
     def _stat(path: str, local: str) -> tuple[int, int, int, int]:
@@ -75,7 +91,12 @@ class Watch:
         """Raise ``InputChangedError`` when one of the files is not what it was."""
         for path, local in self._local.items():
             if self._stat(path, local) != self._seen[path]:
-                raise InputChangedError(
-                    f"{path}: it was replaced or rewritten while it was being read. What is in the journal was made "
-                    "from the old content: start afresh with --no-resume"
-                )
+                raise _changed(path)
+
+
+def _changed(path: str) -> InputChangedError:
+    return InputChangedError(
+        f"{path}: it was replaced or rewritten while it was being read. What is finished was made from the old content "
+        "and is kept: put the old file back, with its time of writing (cp -p), and run the same command again, or "
+        "start afresh with --no-resume"
+    )

@@ -82,6 +82,11 @@ class PreparedPair:
         r = self.registration
         return (r.dx_px or 0.0, r.dy_px or 0.0) if r.applied else (0.0, 0.0)
 
+    @property
+    def identities(self) -> dict[str, str]:
+        """By path, what each source was when it was described; see ``Watch``."""
+        return {info.path: info.identity for info in (self.pre, self.post)}
+
     def aligner(self) -> PairAligner:
         """A reader for one thread; use it inside ``env()``."""
         luts = (self.survey.radiometry.pre, self.survey.radiometry.post)

@@ -5,7 +5,6 @@ Every oddity that can be told from the header is decided here; ``reader`` reads 
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -34,6 +33,8 @@ from rsccli.geo.geometry import (
     transform,
 )
 from rsccli.geo.identity import identify, is_remote
+from rsccli.geo.kinds import drivers_for
+from rsccli.geo.linked import check_linked, check_remote_sides, check_tags
 
 MaskKind = Literal["none", "alpha", "dataset"]
 
@@ -41,6 +42,8 @@ MaskKind = Literal["none", "alpha", "dataset"]
 MAX_BLOCK_BYTES = 512 * 2**20
 #: More bands than any imagery has: a claim of a damaged or hostile header.
 MAX_BANDS = 4096
+#: Pictures of data sets are read whole, up to this.
+MAX_WHOLE_BYTES = 2**30
 
 _BAND_NAMES = {
     "red": re.compile(r"^(red|r|rot|rouge|rojo|b0?4|band ?0?4|sr_b4|b04[ _(].*|red[ _(].*)$"),
@@ -149,6 +152,8 @@ def gdal_options(cache_mb: int = 48) -> dict[str, Any]:
         # Room for the compressed blocks of a whole superblock: beyond it GDAL asks for one block after another.
         # (VSI_CACHE would cut these ranges up again: 29 pairs a second instead of 47 at 40 ms latency.)
         "GDAL_MAX_RAW_BLOCK_CACHE_SIZE": str(64 * 2**20),
+        # Code in a file is never run, whatever else is allowed (`rsccli.geo.linked`).
+        "GDAL_VRT_ENABLE_PYTHON": "NO",
     }
 
 
@@ -171,14 +176,65 @@ def raster_errors(path: str, doing: str) -> Iterator[None]:
 
 
 def open_dataset(path: str, **options: Any) -> rasterio.DatasetReader:  # noqa: ANN401 - passed to rasterio
-    """Open for reading with a handle of its own (``sharing=False``), so that threads never share one."""
+    """Open for reading with a handle of its own (``sharing=False``), so that threads never share one.
+
+    Raises:
+        InputError: it cannot be opened, is of a kind that is not read, or names what lies outside of its folder
+            (`rsccli.geo.linked`).
+    """
+    drivers = drivers_for(path)
     with raster_errors(path, "open"):
-        try:
-            return rasterio.open(path, sharing=False, **options)
-        except RasterioIOError as error:
-            if not is_remote(path) and not path.startswith("/vsi") and not os.path.exists(path):
-                raise InputError(f"{path}: no such file") from error
-            raise
+        for number, driver in enumerate(drivers, 1):
+            check_linked(path, driver)
+            try:
+                ds = rasterio.open(path, sharing=False, driver=driver, **options)
+                break
+            except RasterioIOError:
+                if number == len(drivers):
+                    raise
+    try:
+        with raster_errors(path, "read the header of"):
+            check_tags(path, ds)
+    except BaseException:
+        ds.close()
+        raise
+    return ds
+
+
+def check_size(path: str, ds: rasterio.DatasetReader) -> None:
+    """Refuse headers that would take memory without bound before the first pixel is there.
+
+    Raises:
+        InputError: no band or thousands, or a block that is larger than ``MAX_BLOCK_BYTES``.
+    """
+    if ds.count == 0 or ds.count > MAX_BANDS:
+        what = "no bands (a container of subdatasets?)" if ds.count == 0 else f"{ds.count} bands claimed"
+        raise InputError(f"{path}: {what}: not an image. gdalinfo shows what it holds")
+    rows, cols = ds.block_shapes[0]
+    pixel_interleaved = str(ds.interleaving or "").lower().endswith("pixel")
+    item = 16 if "complex" in ds.dtypes[0] else np.dtype(ds.dtypes[0]).itemsize
+    block_bytes = rows * cols * item * (ds.count if pixel_interleaved else 1)
+    if block_bytes > MAX_BLOCK_BYTES:
+        raise InputError(
+            f"{path}: one block takes {block_bytes / 2**20:.0f} MB ({cols}x{rows} pixels, "
+            f"{ds.count} bands) and is decoded whole. Rewrite it in tiles: gdal_translate -co TILED=YES "
+            "-co COMPRESS=DEFLATE IN OUT"
+        )
+
+
+def check_whole(path: str, ds: rasterio.DatasetReader, bands: int) -> None:
+    """Refuse to read all of a raster at once where that takes more memory than a picture should.
+
+    Raises:
+        InputError: more than ``MAX_WHOLE_BYTES``, or see `check_size`.
+    """
+    check_size(path, ds)
+    size = ds.width * ds.height * bands * np.dtype(ds.dtypes[0]).itemsize
+    if size > MAX_WHOLE_BYTES:
+        raise InputError(
+            f"{path}: {ds.width}x{ds.height} pixels take {size / 2**20:.0f} MB; a picture that is read whole has at "
+            f"most {MAX_WHOLE_BYTES // 2**20}: cut it into tiles (rsccli dataset tiles)"
+        )
 
 
 def describe_raster(path: str | Path, options: RasterOptions | None = None) -> RasterInfo:
@@ -190,28 +246,22 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
     """
     path, options = str(path), options or RasterOptions()
     with rasterio.Env(**gdal_options()), open_dataset(path) as ds, raster_errors(path, "read the header of"):
+        # Before all that is read of it: what is replaced meanwhile is noticed later (``Watch``).
+        identity = identify(path)
         notes: list[str] = []
-        if ds.count == 0 or ds.count > MAX_BANDS:
-            what = "no bands (a container of subdatasets?)" if ds.count == 0 else f"{ds.count} bands claimed"
-            raise InputError(f"{path}: {what}: not an image. gdalinfo shows what it holds")
-        dtype = ds.dtypes[0]
+        dtype = ds.dtypes[0] if ds.count else ""
         if "complex" in dtype or dtype == "cint16":
             raise InputError(f"{path}: complex values ({dtype}). Make amplitudes first, e.g. with gdal_translate")
+        check_size(path, ds)
         interp = ds.colorinterp
         palette = _palette(ds) if interp[0] == ColorInterp.palette else None
         alpha = _alpha_band(ds, interp, notes)
         bands, bands_why = _choose_bands(ds, path, options.bands, interp, alpha, notes)
         block_rows, block_cols = ds.block_shapes[0]
-        pixel_interleaved = str(ds.interleaving or "").lower().endswith("pixel")
-        block_bytes = block_rows * block_cols * np.dtype(dtype).itemsize * (ds.count if pixel_interleaved else 1)
-        if block_bytes > MAX_BLOCK_BYTES:
-            raise InputError(
-                f"{path}: one block takes {block_bytes / 2**20:.0f} MB ({block_cols}x{block_rows} pixels, "
-                f"{ds.count} bands) and is decoded whole. Rewrite it in tiles: gdal_translate -co TILED=YES "
-                "-co COMPRESS=DEFLATE IN OUT"
-            )
         flags = ds.mask_flag_enums[bands[0] - 1]
         has_mask = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+        overviews = tuple(ds.overviews(1))
+        check_remote_sides(path, has_mask, bool(overviews))
         crs, geometry = _georeference(ds, path, options, notes)
         mask: MaskKind = "alpha" if alpha else "dataset" if has_mask else "none"
         return RasterInfo(
@@ -227,11 +277,11 @@ def describe_raster(path: str | Path, options: RasterOptions | None = None) -> R
             mask=mask,
             alpha_band=alpha,
             palette=palette,
-            overviews=tuple(ds.overviews(1)),
+            overviews=overviews,
             block=(block_rows, block_cols),
             sparse_aware=ds.driver in ("GTiff", "COG"),
             datetime=options.datetime or _datetime(ds, path),
-            identity=identify(path),
+            identity=identity,
             warnings=tuple(notes),
         )
 

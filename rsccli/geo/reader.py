@@ -18,6 +18,7 @@ import rasterio
 from rasterio.windows import Window
 
 from rsccli.errors import InputError, RasterReadError
+from rsccli.geo.identity import local_path
 from rsccli.geo.raster import RasterInfo, open_dataset, raster_errors
 from rsccli.types import Bool, PxWindow
 
@@ -127,8 +128,18 @@ class RasterReader:
             The pixels, or None where the window misses the raster or no block of it was ever written.
 
         Raises:
-            RasterReadError: GDAL could not read or decode a block of the window.
+            RasterReadError: GDAL could not read or decode a block of the window, and could not with a fresh handle.
         """
+        try:
+            return self._read(window, step)
+        except InputError:
+            if local_path(self.info.path) is None:
+                raise  # GDAL has tried that again already
+        # The handles of a file on a server that was away for a moment stay stale for ever; what is damaged stays so.
+        self.close()
+        return self._read(window, step)
+
+    def _read(self, window: PxWindow, step: tuple[float, float]) -> SourceWindow | None:
         factor_x, factor_y = (max(1, math.floor(s + 0.5)) for s in step)
         level, reduced = self._overview(min(factor_x, factor_y))
         factor_x, factor_y = max(1, round(factor_x / reduced)), max(1, round(factor_y / reduced))
@@ -209,6 +220,13 @@ class RasterReader:
 
     def exists(self, window: PxWindow) -> bool:
         """Whether any block of a window was ever written; cheap, reads no pixels."""
+        try:
+            return self._exists(window)
+        except InputError:
+            self.close()
+        return self._exists(window)
+
+    def _exists(self, window: PxWindow) -> bool:
         info = self.info
         col0, row0 = max(0, window.col), max(0, window.row)
         col1, row1 = min(info.width, window.col + window.width), min(info.height, window.row + window.height)
@@ -236,11 +254,16 @@ class RasterReader:
         if self._index_whole is None:
             rows, cols = ds.block_shapes[0]
             try:
-                with raster_errors(self.info.path, "read"):
-                    ds.read(band, window=Window(i * cols, j * rows, 1, 1))
-                self._index_whole = True
+                # With a fresh handle: in one whose index could not be read for a moment every block looks like a hole.
+                with raster_errors(self.info.path, "read"), open_dataset(self.info.path) as fresh:
+                    fresh.read(band, window=Window(i * cols, j * rows, 1, 1))
+                    hole = fresh.get_tag_item(f"BLOCK_OFFSET_{i}_{j}", "TIFF", bidx=band) is None
             except InputError:
                 self._index_whole = False
+            else:
+                if not hole:
+                    raise RasterReadError(f"{self.info.path}: its index of blocks could not be read")
+                self._index_whole = True
         return self._index_whole
 
     def _overview(self, factor: int) -> tuple[int | None, int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from rsccli.errors import BundleError, OutputError
+from rsccli.models.graphfile import check_graph, why_outside
 from rsccli.models.manifest import MANIFEST_NAME, FileEntry, Head, Manifest, parse_manifest, parse_root
 
 ENCODER = "encoder.onnx"
@@ -113,8 +114,7 @@ def open_bundle_as(folder: Path, parse: Callable[[bytes, Path], HeadT], verify: 
         BundleError: a file is missing, of the wrong size, unreadable or altered; names it.
     """
     manifest, digest = read_manifest_as(folder, parse)
-    for entry in manifest.files:
-        check_size(folder, entry)
+    check_files(folder, manifest.files)
     if verify == "full" or (verify == "auto" and manifest.size_bytes <= ALWAYS_HASHED_BYTES):
         for entry in manifest.files:
             check_hash(folder, entry)
@@ -141,6 +141,21 @@ def manifest_text(folder: Path) -> bytes:
         raise BundleError(f"{folder} {what}: give the folder that holds a bundle's {MANIFEST_NAME}") from error
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+
+
+def check_files(folder: Path, files: Sequence[FileEntry]) -> None:
+    """Check all that costs no reading of weights: the files are there, whole, and none leads out of the folder.
+
+    Raises:
+        BundleError: names the file.
+    """
+    names = {entry.name for entry in files}
+    for entry in files:
+        check_size(folder, entry)
+        if (why := why_outside(folder, entry.name)) is not None:
+            raise BundleError(f"{folder / entry.name} is {why.removeprefix('which is ')}: nothing outside is read")
+        if entry.name.endswith(".onnx"):
+            check_graph(folder / entry.name, names)
 
 
 def check_size(folder: Path, entry: FileEntry) -> None:

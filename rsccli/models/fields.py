@@ -70,7 +70,7 @@ class Fields:
         """A string."""
         value = self._get(name)
         if not isinstance(value, str):
-            raise self.problem(name, f"must be a string, not {value!r}")
+            raise self.problem(name, f"must be a string, not {value!r:.80}")
         return value
 
     def hex_digest(self, name: str) -> str:
@@ -84,7 +84,7 @@ class Fields:
         """A whole number of at least ``low``; true and false are none."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise self.problem(name, f"must be a whole number of at least {low}, not {value!r}")
+            raise self.problem(name, f"must be a whole number of at least {low}, not {value!r:.80}")
         return value
 
     def number(self, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
@@ -94,15 +94,15 @@ class Fields:
     def _number(self, value: object, name: str, low: float, high: float) -> float:
         # NaN and infinities get through Python's JSON reader, and huge integers overflow a float.
         if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
-            raise self.problem(name, f"must be a finite number, not {value!r}")
+            raise self.problem(name, f"must be a finite number, not {value!r:.80}")
         if not low <= value <= high:
-            raise self.problem(name, f"must be in {low}..{high}, not {value!r}")
+            raise self.problem(name, f"must be in {low}..{high}, not {value!r:.80}")
         return float(value)
 
     def _list(self, name: str, length: int | None) -> list[object]:
         value = self._get(name)
         if not isinstance(value, list):
-            raise self.problem(name, f"must be a list, not {value!r}")
+            raise self.problem(name, f"must be a list, not {value!r:.80}")
         if length is not None and len(value) != length:
             raise self.problem(name, f"must have {length} entries, not {len(value)}")
         return value
@@ -134,7 +134,7 @@ class Fields:
         """True or false."""
         value = self._get(name)
         if not isinstance(value, bool):
-            raise self.problem(name, f"must be true or false, not {value!r}")
+            raise self.problem(name, f"must be true or false, not {value!r:.80}")
         return value
 
     def texts(self, name: str, *, length: int | None = None, unique: bool = False) -> tuple[str, ...]:

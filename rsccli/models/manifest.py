@@ -191,7 +191,7 @@ def parse_root(text: str | bytes, path: Path) -> Fields:
     """
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON ({error}): export the bundle again") from error
     root = Fields(document, path)
     found = root.text("format")
@@ -268,7 +268,7 @@ def files_of(fields: Fields) -> tuple[FileEntry, ...]:
     entries = []
     for name in fields.names():
         # A name with a folder in it could point outside of the bundle.
-        if name in ("", ".", "..", MANIFEST_NAME) or "/" in name or "\\" in name:
+        if name in ("", ".", "..", MANIFEST_NAME) or not name.isprintable() or "/" in name or "\\" in name:
             raise fields.problem(name, "is no plain file name")
         entry = fields.child(name)
         entries.append(FileEntry(name, entry.hex_digest("sha256"), entry.integer("bytes", low=0)))

@@ -13,6 +13,7 @@ import numpy as np
 from rsccli.errors import BundleError, DeviceError, ModelError, OutOfMemoryError, RsccliError, UsageProblem
 from rsccli.models.cores import usable_cores
 from rsccli.models.devices import Device, check_dtype, resolve_device
+from rsccli.models.graphfile import check_graph
 from rsccli.models.memory import is_out_of_memory
 from rsccli.models.providers import (
     check_option_names,
@@ -100,11 +101,12 @@ def open_session(
         dtype: of the weights.
 
     Raises:
-        BundleError: the file is no graph that ONNX Runtime can load.
+        BundleError: the file is no graph that ONNX Runtime can load, or names files outside of its folder.
         DeviceError: a GPU was asked for, but the session would run elsewhere.
         OutOfMemoryError: the graph does not fit.
         UsageProblem: an option that the provider does not take; the CPU's takes none.
     """
+    check_graph(path)
     options = dict(provider_options or {})
     check_option_names(options)
     if options and device.kind == "cpu":

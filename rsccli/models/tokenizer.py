@@ -20,12 +20,16 @@ def open_tokenizer(path: Path) -> Tokenizer:
     """
     from tokenizers import Tokenizer
 
-    text = path.read_text(encoding="utf-8")
-    # The library raises the bare Exception for whatever it cannot read, so the check stands here.
     try:
+        text = path.read_text(encoding="utf-8")
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} is no tokenizer ({error}): copy or export the bundle again") from error
     if not isinstance(document, dict) or "model" not in document:
         raise BundleError(f"{path} is no tokenizer (it has no 'model'): copy or export the bundle again")
-    return Tokenizer.from_str(text)
+    try:
+        return Tokenizer.from_str(text)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the bare Exception for what it cannot read, or a panic of its own class
+        raise BundleError(f"{path} is no tokenizer ({error}): copy or export the bundle again") from error

@@ -22,7 +22,7 @@ from rasters import EAST, NORTH, STORED, UTM, Pattern, centres, placed, see
 
 from rsccli.errors import CrsError, InputChangedError, InputError, NoOverlapError
 from rsccli.geo.footprint import grid_footprint
-from rsccli.geo.identity import Watch
+from rsccli.geo.identity import Watch, identify
 from rsccli.geo.pair import PairOptions, match_pair, prepare_pair
 from rsccli.geo.raster import RasterOptions, describe_raster
 from rsccli.geo.reader import RasterReader
@@ -659,22 +659,36 @@ def test_a_damaged_jpeg_block_is_noted_with_its_tile(raster_factory: Make) -> No
 
 def test_a_file_that_is_replaced_during_the_run_is_noticed(pre: Path, raster_factory: Make) -> None:
     post = raster_factory("post.tif")
-    watch = Watch((str(pre), str(post)))
+
+    def watched() -> Watch:
+        return Watch({str(path): identify(str(path)) for path in (pre, post)})
+
+    watch = watched()
     watch.check()
     shutil.copy(raster_factory("other.tif", gain=0.5), f"{post}.new")
     os.replace(f"{post}.new", post)
     with pytest.raises(InputChangedError, match=r"post\.tif: it was replaced"):
         watch.check()
-    watch = Watch((str(pre), str(post)))
+    watch = watched()
     with open(post, "r+b") as file:
         file.write(file.read(1))
         os.utime(post, ns=(1, 1))
     with pytest.raises(InputChangedError, match=r"post\.tif"):
         watch.check()
-    watch = Watch((str(pre), str(post)))
+    watch = watched()
     post.unlink()
     with pytest.raises(InputChangedError, match=r"post\.tif: it has vanished"):
         watch.check()
+
+
+def test_a_file_that_was_replaced_before_the_first_look_is_noticed(pre: Path, raster_factory: Make) -> None:
+    """A large model may take minutes to load between the description of an input and its first tile."""
+    post = raster_factory("post.tif")
+    known = {str(path): identify(str(path)) for path in (pre, post)}
+    Watch(known)
+    os.utime(post, ns=(1, 1))
+    with pytest.raises(InputChangedError, match=r"post\.tif: it was replaced.*cp -p"):
+        Watch(known)
 
 
 def test_the_same_file_twice_is_refused_unless_allowed(pre: Path, tmp_path: Path) -> None:

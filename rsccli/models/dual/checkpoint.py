@@ -113,7 +113,7 @@ def _settings(path: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): copy the checkpoint again") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path} is no JSON object: copy the checkpoint again")

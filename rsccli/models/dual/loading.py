@@ -129,7 +129,9 @@ def _processor(folder: Path) -> Any:  # noqa: ANN401 - transformers is not typed
 
     try:
         with quiet_transformers():
-            return AutoImageProcessor.from_pretrained(folder, local_files_only=True, use_fast=False)
+            return AutoImageProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_fast=False
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from rsccli.errors import BundleError
-from rsccli.models.bundle import Verify, check_hash, check_size, is_bundle, manifest_text
+from rsccli.models.bundle import Verify, check_files, check_hash, is_bundle, manifest_text
 from rsccli.models.fields import Fields
 from rsccli.models.manifest import MANIFEST_NAME, FileEntry, SourceSpec, files_of, parse_root, source_of
 
@@ -177,16 +177,15 @@ def open_dual_bundle(folder: Path, verify: Verify = "auto") -> DualBundle:
     """Read the manifest and check the files against it, see `rsccli.models.bundle.open_bundle_as`.
 
     Raises:
-        BundleError: a file is missing, of the wrong size, unreadable or altered; names it.
+        BundleError: a file is missing, of the wrong size, unreadable, altered, or leads out of the folder; names it.
     """
     from rsccli.models.bundle import ALWAYS_HASHED_BYTES
 
     bundle = read_dual_bundle(folder)
     hashed = verify == "full" or (verify == "auto" and bundle.manifest.size_bytes <= ALWAYS_HASHED_BYTES)
-    for entry in bundle.manifest.files:
-        check_size(folder, entry)
-        if hashed:
-            check_hash(folder, entry)
+    check_files(folder, bundle.manifest.files)
+    for entry in bundle.manifest.files if hashed else ():
+        check_hash(folder, entry)
     return bundle
 
 

@@ -129,7 +129,7 @@ def _same_tokens(encoder: DualEncoder, loaded: LoadedDual) -> int | None:
         return None
     try:
         with quiet_transformers():
-            own = AutoTokenizer.from_pretrained(loaded.folder, local_files_only=True)
+            own = AutoTokenizer.from_pretrained(loaded.folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises the bare class; libraries of slow ones may be missing
         logger.info("token ids were not compared: %s", error)
         return None

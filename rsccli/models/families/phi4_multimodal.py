@@ -119,8 +119,8 @@ class Phi4Multimodal(Family):
 
         try:
             with quiet_transformers():
-                config = AutoConfig.from_pretrained(folder, local_files_only=True)
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except _LOAD_ERRORS as error:
             raise ModelError(f"{folder}: its tokenizer cannot be loaded: {error}") from error
         token = tokenizer.convert_ids_to_tokens(config.vision_config.image_token_id)

@@ -107,8 +107,12 @@ class VisionEncoderDecoder(Family):
 
         try:
             with quiet_transformers():
-                images = AutoImageProcessor.from_pretrained(folder, local_files_only=True, use_fast=False)
-                return Parts(images, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+                images = AutoImageProcessor.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False, use_fast=False
+                )
+                return Parts(
+                    images, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                )
         except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
             raise ModelError(f"{folder}: its image processor or tokenizer cannot be loaded: {error}") from error
 

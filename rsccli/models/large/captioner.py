@@ -35,6 +35,7 @@ from rsccli.models.large.pictures import pair_pictures
 from rsccli.models.large.question import Question, question_of, shown
 from rsccli.models.prompts import PromptTemplate, load_template
 from rsccli.models.tokenizer import open_tokenizer
+from rsccli.stages import stage
 from rsccli.types import Caption, TilePair
 
 if TYPE_CHECKING:
@@ -217,7 +218,11 @@ class LargeCaptioner:
         self, seen: Sequence[Seen], max_new_tokens: int, template: PromptTemplate | None = None
     ) -> list[Decoded]:
         """Tokens of the captions of pairs that were seen."""
-        return self._open_decoder().decode(self._prompt(seen, template), max_new_tokens) if seen else []
+        if not seen:
+            return []
+        prompt = self._prompt(seen, template)
+        with stage("decode"):
+            return self._open_decoder().decode(prompt, max_new_tokens)
 
     def forced_logits(self, seen: Sequence[Seen], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Logits (N, S + 1, V) along given tokens (N, S), for comparisons; of the lean decoder alone."""
@@ -283,7 +288,8 @@ class LargeCaptioner:
         feeds |= pictures[0].shared
         feeds |= {name: _filled([each[name] for each in beside]) for name in beside[0]}
         try:
-            outputs = self._encoder.run(list(self.reader.outputs), feeds)
+            with stage("encode"):
+                outputs = self._encoder.run(list(self.reader.outputs), feeds)
         except onnxruntime_errors() as error:
             if is_out_of_memory(error):
                 raise OutOfMemoryError(f"the encoder has not enough memory for {len(pictures)} pictures") from error

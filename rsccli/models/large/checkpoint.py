@@ -77,7 +77,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{folder} holds no {CONFIG}: give the folder of a checkpoint downloaded whole") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): copy the checkpoint again") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise ModelError(f"{path} names no 'model_type': this is no checkpoint of transformers")
@@ -93,10 +93,13 @@ def _weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         try:
             names = sorted({str(each) for each in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ModelError(f"{index} cannot be read ({error}): copy the checkpoint again") from error
         if not names:
             raise ModelError(f"{index} lists no weights: copy the checkpoint again")
+        away = [name for name in names if "/" in name or "\\" in name or "\0" in name or name in (".", "..")]
+        if away:
+            raise ModelError(f"{index} names {away[0]!r}, which is no file of its own folder: copy it again")
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ModelError(
@@ -139,7 +142,7 @@ def _weights_in(path: Path) -> tuple[int, int]:
         count = sum(
             (value["data_offsets"][1] - value["data_offsets"][0]) // _SIZES[value["dtype"]] for value in tensors
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ModelError(damaged) from error
     return count, end
 
@@ -164,6 +167,7 @@ def load_whole(model_class: str, folder: Path, dtype: torch.dtype, attention: st
                 folder,
                 dtype=dtype,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 attn_implementation=attention,
                 ignore_mismatched_sizes=True,
@@ -210,14 +214,14 @@ def load_processor(folder: Path, name: str | None = None) -> Any:  # noqa: ANN40
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         kind = getattr(transformers, name or PROCESSOR_MAPPING_NAMES.get(config.model_type, "AutoProcessor"))
         parts = getattr(kind, "attributes", [])
         if "video_processor" in parts and not transformers.utils.is_torchvision_available():
             # Video processors cannot even be made without torchvision; pictures need none of it.
             kind = type(kind.__name__, (kind,), {"attributes": [part for part in parts if part != "video_processor"]})
         with quiet_transformers():
-            return kind.from_pretrained(folder, local_files_only=True)
+            return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the bare class is what tokenizers raises for a file that it cannot read
         raise ModelError(
             f"{folder}: its processor cannot be loaded ({_first_line(error)}): copy the checkpoint's tokenizer files, "

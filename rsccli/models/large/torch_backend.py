@@ -170,7 +170,9 @@ def _any_model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - trans
     from transformers import AutoModelForImageTextToText
 
     try:
-        return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+        return AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        ).eval()
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder}: transformers cannot load it: {error}") from error
 

@@ -34,6 +34,7 @@ from rsccli.models.small.facts import KEYWORDS, PROMPT_TOKENS, prompt_words
 from rsccli.models.small.grammar import named_keywords, sentence
 from rsccli.models.small.reading import Reading, Window, read_windows
 from rsccli.models.tokenizer import open_tokenizer
+from rsccli.stages import stage
 from rsccli.types import Caption, Detection, PxWindow, TilePair
 
 if TYPE_CHECKING:
@@ -265,7 +266,8 @@ class SmallCaptioner:
             gsd = np.array([cuts[i].gsd_m for i in indices], np.float32)
             feeds = dict(zip(ENCODER_INPUTS, (batch.pre, batch.post, batch.valid, gsd), strict=True))
             try:
-                outputs = dict(zip(ENCODER_OUTPUTS, self._encoder.run(ENCODER_OUTPUTS, feeds), strict=True))
+                with stage("encode"):
+                    outputs = dict(zip(ENCODER_OUTPUTS, self._encoder.run(ENCODER_OUTPUTS, feeds), strict=True))
             except onnxruntime_errors() as error:
                 if is_out_of_memory(error):
                     raise OutOfMemoryError(f"the encoder has not enough memory for {len(indices)} windows") from error
@@ -299,7 +301,8 @@ class SmallCaptioner:
             )
         prefix = np.concatenate([image, begin], axis=1)
         prompt = Prompt(prefix, np.ones(prefix.shape[:2], np.int64), seeds=np.array(seeds, np.int64))
-        return self._decoder.decode(prompt, self._max_new_tokens)
+        with stage("decode"):
+            return self._decoder.decode(prompt, self._max_new_tokens)
 
 
 def windows(pair: TilePair, spec: InputSpec) -> list[PxWindow]:

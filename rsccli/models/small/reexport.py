@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from pickle import PickleError
 
 import torch
 from tokenizers import Tokenizer
@@ -34,7 +35,9 @@ def checkpoint_of(folder: Path = BUNDLED) -> Checkpoint:
             {name: each.float() if each.is_floating_point() else each for name, each in state["average"].items()}
         )
         tokenizer = Tokenizer.from_str(state["tokenizer"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+    except PickleError as error:
+        raise BundleError(f"{path}: not a checkpoint: more than numbers and texts in it, not loaded") from error
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{path}: not a checkpoint of this version's captioner ({error})") from error
     manifest = bundle.manifest
     found = {**vars(manifest.calibration), **vars(manifest.thresholds)}

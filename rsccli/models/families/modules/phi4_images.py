@@ -83,7 +83,7 @@ def read_settings(folder: Path) -> Settings:
             std=tuple(told.get("image_std") or usual.std),
             rescale=float(told.get("rescale_factor", usual.rescale)),
         )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): copy the checkpoint again") from error
 
 
