@@ -8,6 +8,8 @@ OUT ?= out
 # More flags for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# Where a SLURM cluster of this machine keeps everything of itself.
+SLURM_DIR ?= $(OUT)/slurm
 BENCH_ARGS ?=
 # E.g. PARITY_ARGS="--only llava"
 PARITY_ARGS ?=
@@ -20,7 +22,7 @@ SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_in
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation vendor report-picture timeline-picture qgis-picture
+.PHONY: help demo finetune-demo install install-dev test test-slow lint docs picture clean bench bench-page model-card parity parity-real families probes evaluation vendor report-picture fuzz audit faults soak slurm-local slurm-stop test-slurm timeline-picture qgis-picture
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -73,6 +75,39 @@ test: $(VENV)/.installed-dev  ## Run the whole test suite
 test-slow: $(VENV)/.installed-dev  ## Run the tests that take minutes
 	@$(PY) -m pytest -m slow $(PYTEST_ARGS)
 
+# The real scheduler on this machine, for tests: needs Debian's slurm-wlm and munge, nothing else; see docs/hpc.md.
+slurm-local:  ## Start a SLURM cluster on this machine, and say how to use it
+	@python3 tests/slurm/local_slurm.py start $(SLURM_DIR)
+
+slurm-stop:  ## Stop it and remove it
+	@python3 tests/slurm/local_slurm.py stop $(SLURM_DIR)
+
+test-slurm: $(VENV)/.installed-dev  ## Run jobs under the real scheduler (starts its own cluster; skips where it cannot)
+	@$(PY) -m pytest -n 0 -m slow tests/slurm $(PYTEST_ARGS)
+
+faults: $(VENV)/.installed-dev  ## Every fault at every place, once (a quarter of an hour)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 0 -m "slow or not slow" tests/faults $(PYTEST_ARGS)
+
+# E.g. make soak SOAK_MINUTES=5 SOAK_SEED=1
+soak: $(VENV)/.installed-dev  ## A random mixture of faults for SOAK_MINUTES (30); the table goes to stdout
+	@OMP_NUM_THREADS=1 $(PY) tests/faults/soak.py
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	@$(INSTALL) -e '.[dev,fuzz]' && touch $@
+
+# E.g. make fuzz FUZZ_SECONDS=3600 FUZZ_TARGETS=journal,output
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?=
+fuzz: $(VENV)/.installed-fuzz  ## Look for files that a reader does not expect, for FUZZ_SECONDS (300); finds go to out/fuzz
+	@OMP_NUM_THREADS=1 $(PY) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --targets "$(FUZZ_TARGETS)" --out $(OUT)/fuzz
+
+# pip-audit has an environment of its own: what it needs is nothing that rsccli needs.
+$(VENV)-audit/bin/pip-audit: $(VENV)/.made
+	@$(PY) -m venv $(VENV)-audit && $(VENV)-audit/bin/python -m pip install -qq --disable-pip-version-check pip-audit
+
+audit: $(VENV)-audit/bin/pip-audit  ## Ask for known holes in the packages of constraints.txt and write docs/audit.md (needs a network)
+	@$(PY) docs/make_audit.py --pip-audit $(VENV)-audit/bin/pip-audit
+
 lint: $(VENV)/.installed-dev  ## ruff, formatting, mypy --strict
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -86,7 +121,7 @@ picture: $(VENV)/.installed  ## Draw the README's picture again from a run on ex
 
 # ---- measurements: each prints a Markdown table; docs/benchmarks.md keeps them ----
 
-BENCHES := start raster caption detect memory output captioner models report prefill evaluate search
+BENCHES := start raster caption detect memory output captioner models report prefill evaluate search scale
 
 bench: $(addprefix bench-,$(BENCHES))  ## Every benchmark, one after another; tables also go to out/bench/
 
@@ -107,6 +142,7 @@ bench-output:    ## Writers and readers: features a second and peak memory
 bench-captioner: ## The captioner alone, by batch size and threads
 bench-prefill:   ## Long prompts read in stretches against at once
 bench-evaluate:  ## rsccli evaluate against a plain script with the same libraries
+bench-scale:     ## From one worker to many: rate, memory, journals, a merge of a million features, remote reads
 bench-search:    ## A million vectors: the index against plain search
 bench-report:    ## Report page: size, and how soon a browser can use it (needs Chromium)
 bench-models:    ## Large models: bundles against what scripts do with the same checkpoint

@@ -21,6 +21,7 @@ ORDER = (
     "memory",
     "start",
     "output",
+    "scale",
 )
 HEAD = """# Benchmarks
 

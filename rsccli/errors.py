@@ -69,6 +69,12 @@ class DeviceError(ModelError):
     """The device that was asked for is not the one that would run."""
 
 
+class WorkerError(RsccliError):
+    """Workers of a scheduler that cannot be had, or that died again and again."""
+
+    exit_code = 4
+
+
 class FailedTilesError(RsccliError):
     """The run finished and the output is whole, but some tiles, pairs or files could not be used."""
 

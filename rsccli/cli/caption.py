@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from rsccli.cli import manifest as manifest_options
 from rsccli.cli import model_options, tilewise
+from rsccli.cli import observe as observe_options
 from rsccli.cli import options as flags
 from rsccli.cli import series as series_options
+from rsccli.cli import shard as shard_options
+from rsccli.cli import workers as worker_options
 from rsccli.cli.options import CountRule, CountsChoice, EdgeChoice, RadiometryChoice
 from rsccli.cli.pipes import reader_may_leave
 from rsccli.cli.summary_model import SummaryModelOption, tell_phrasing
@@ -30,16 +34,16 @@ def register(app: typer.Typer) -> None:
 
 def caption(
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="PRE POST...",
-            help="Image before and image after: GeoTIFFs, or anything that GDAL opens; https:// and s3:// work too. "
+            help="Image before and image after: GeoTIFF, JPEG 2000, VRT, ...; https:// and s3:// work too. "
             "Three or more, a folder of them, or a STAC item collection are a time series.",
             show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "-o",
             "--output",
@@ -49,7 +53,7 @@ def caption(
             help="Where to write; the suffix picks the format: .geojson .geojsonl .geojsons .gpkg .fgb .parquet .csv. "
             "- streams GeoJSONSeq to stdout. A series writes a folder.",
         ),
-    ],
+    ] = None,
     overwrite: flags.Overwrite = False,
     resume: tilewise.Resume = True,
     model: model_options.Model = "rsccli-small",
@@ -190,6 +194,7 @@ def caption(
     coregister: flags.Coregister = False,
     allow_same: flags.AllowSame = False,
     allow_upsampling: flags.AllowUpsampling = False,
+    allow_linked: flags.AllowLinked = False,
     report: Annotated[
         bool,
         typer.Option(
@@ -214,6 +219,14 @@ def caption(
     pairs: series_options.Pairs = None,
     dates: series_options.Dates = None,
     asset: series_options.Asset = None,
+    shard: shard_options.ShardOption = None,
+    manifest: manifest_options.Manifest = None,
+    summary_file: manifest_options.SummaryFile = None,
+    scheduler: worker_options.SchedulerOption = None,
+    scheduler_option: worker_options.JobOptions = None,
+    log_json: observe_options.LogJson = None,
+    metrics: observe_options.Metrics = False,
+    metrics_textfile: observe_options.MetricsTextfile = None,
     basemap: flags.Basemap = None,
     dry_run: Annotated[
         bool,
@@ -242,6 +255,7 @@ def caption(
     Examples:
       rsccli caption pre.tif post.tif -o out.geojson
       rsccli caption pre.tif post.tif -o out.gpkg --bands 3,2,1 --coregister
+      rsccli caption pre.tif post.tif -o out.geojson --shard 3/8
       rsccli caption pre.tif post.tif -o out.geojson --aoi town.geojson --tile-size 512
       rsccli caption pre.tif post.tif -o - --quiet | jq -r .properties.caption
       rsccli caption pre.tif post.tif -o out.geojson -m BUNDLE --skip-unchanged --batch-size auto
@@ -250,8 +264,11 @@ def caption(
       rsccli caption 2009.tif 2010.tif 2012.tif 2014.tif -o series
       rsccli caption folder/ -o series --pairs all
       rsccli caption items.json -o series --asset visual
+      rsccli caption --manifest scenes.csv
+      rsccli caption pre.tif post.tif -o out.geojson --scheduler local:4
     """
-    series = series_options.asked_series(images, pairs, dates, asset)
+    images, output = manifest_options.asked_output(images, output, manifest, summary_file)
+    series = None if manifest is not None else series_options.asked_series(images, pairs, dates, asset)
     from rsccli.models.captioner import CaptionerOptions
     from rsccli.models.providers import parse_provider_options
     from rsccli.output.report.basemap import parse_basemap
@@ -259,6 +276,8 @@ def caption(
     from rsccli.run.captioners import AskingOptions
     from rsccli.run.phrase import summary_model as chosen_model
 
+    observe = observe_options.observe(log_json, metrics, metrics_textfile, scheduler)
+    quiet = quiet or observe_options.stderr_is_log()
     geometry = flags.pair_options(
         bands=bands,
         pre_bands=pre_bands,
@@ -285,8 +304,8 @@ def caption(
         cache_mb=cache_mb,
     )
     job = CaptionJob(
-        pre=images[0],
-        post=images[-1],
+        pre=images[0] if images else "",
+        post=images[-1] if images else "",
         output=None if output == "-" else Path(output),
         geometry=geometry,
         model=model,
@@ -325,12 +344,30 @@ def caption(
         basemap=parse_basemap(basemap),
         summary_model=chosen_model(summary_model, device, threads),
         mask=mask,
+        observe=observe,
     )
+    worker_options.refuse_options_alone(scheduler, scheduler_option, shard)
     if series is not None:
+        if scheduler is not None:
+            raise UsageProblem("--scheduler is of a pair or a manifest, not of a series: list its pairs in a manifest")
+        if shard is not None:
+            raise UsageProblem("--shard is of one pair, not of a series: run its pairs one by one, each in shards")
         if mask is not None:
             raise UsageProblem("--mask is of one pair, not of a series: run its pairs one by one, or rsccli detect")
         series_options.refuse_sides(pre_bands, post_bands, pre_nodata, post_nodata, pre_crs, post_crs)
         series_options.caption_series(series, job, Path(output), dry_run, quiet, verbose, json_output)
+        return
+    if manifest is not None:
+        series_options.refuse_for_pair(pairs, dates, asset)
+        manifest_options.caption_manifest(
+            manifest, job, output, summary_file, shard, dry_run, quiet, json_output, scheduler, scheduler_option
+        )
+        return
+    if scheduler is not None and not dry_run:
+        worker_options.caption_on_scheduler(scheduler, scheduler_option, job, quiet, json_output)
+        return
+    if shard is not None:
+        shard_options.caption_shard(shard, job, dry_run, quiet, json_output)
         return
     prepared = prepare_job(job)
     if not quiet:

@@ -145,6 +145,7 @@ def detect(
     coregister: flags.Coregister = False,
     allow_same: flags.AllowSame = False,
     allow_upsampling: flags.AllowUpsampling = False,
+    allow_linked: flags.AllowLinked = False,
     dry_run: Annotated[
         bool,
         typer.Option(

@@ -28,9 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(
-    raster: Annotated[
-        str, typer.Argument(metavar="RASTER", help="A GeoTIFF, or anything that GDAL opens.", show_default=False)
-    ],
+    raster: Annotated[str, typer.Argument(metavar="RASTER", help="GeoTIFF, JPEG 2000, VRT, ...", show_default=False)],
     post: Annotated[
         str | None,
         typer.Argument(metavar="[POST]", help="Image after, if RASTER is the image before.", show_default=False),

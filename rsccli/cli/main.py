@@ -21,13 +21,19 @@ from rsccli.cli import (
     ground,
     index,
     info,
+    merge,
     models,
     probe,
     report,
     search,
+    slurm,
+    status,
     train,
 )
+from rsccli.cli.terminal import guard_streams
 from rsccli.errors import RsccliError
+from rsccli.run.metrics.log import end_is_told, on_stderr
+from rsccli.run.signals import StoppedAtOnce, stop_at_once
 
 app = typer.Typer(
     name="rsccli",
@@ -63,6 +69,9 @@ for command in (
     detect,
     ask,
     ground,
+    merge,
+    status,
+    slurm,
     export_onnx,
     report,
     evaluate,
@@ -85,10 +94,18 @@ def main() -> None:
     # 0.1 ms a product on a busy node), and their number could decide the last bit of a result. Before numpy loads.
     for library in ("OPENBLAS", "MKL", "BLIS"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    guard_streams()
     try:
-        app()
+        stop_at_once()
+        with end_is_told():
+            app()
     except RsccliError as error:
-        print(f"rsccli: {error}", file=sys.stderr)
-        if error.__cause__ is not None:
-            print(f"  caused by: {type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr)
+        if not on_stderr():
+            print(f"rsccli: {error}", file=sys.stderr)
+            if error.__cause__ is not None:
+                print(f"  caused by: {type(error.__cause__).__name__}: {error.__cause__}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except StoppedAtOnce as stopped:
+        if not on_stderr():
+            print(f"rsccli: {stopped}", file=sys.stderr)
+        raise

@@ -11,6 +11,7 @@
 | `TileSize`, `Overlap`, `Stride`, `EdgeRule` | `--tile-size`, ... | the tiles |
 | `RadiometryRule`, `Coregister` | `--radiometry`, `--coregister` | values and shift |
 | `AllowSame`, `AllowUpsampling` | `--allow-same`, `--allow-upsampling` | lift a refusal |
+| `AllowLinked` | `--allow-linked` | follow what inputs name outside of their folders |
 | `Basemap` | `--basemap` | a background map in the report |
 | `CacheMb` | `--cache-mb` | GDAL's block cache |
 | `Config` | `--config` | defaults from a TOML file |
@@ -27,6 +28,8 @@ variable before the configuration file.
 
 from __future__ import annotations
 
+import math
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -183,7 +186,7 @@ Aoi = Annotated[
         "--aoi",
         envvar="RSCCLI_AOI",
         metavar="FILE",
-        help="Only tiles that touch these polygons (GeoJSON, or anything that GDAL reads as vectors).",
+        help="Only tiles that touch these polygons (GeoJSON, GeoPackage, FlatGeobuf, Shapefile, KML).",
         show_envvar=False,
     ),
 ]
@@ -242,6 +245,26 @@ AllowUpsampling = Annotated[
         show_envvar=False,
     ),
 ]
+
+
+def _allow_linked(allowed: bool) -> bool:
+    """Kept in the environment: whatever opens an input asks there, in worker processes, too."""
+    if allowed:
+        os.environ["RSCCLI_ALLOW_LINKED"] = "1"
+    return allowed
+
+
+AllowLinked = Annotated[
+    bool,
+    typer.Option(
+        "--allow-linked",
+        envvar="RSCCLI_ALLOW_LINKED",
+        callback=_allow_linked,
+        help="Follow whatever an input names: the sources of a VRT outside of its folder, addresses in tags. Only for "
+        "inputs that you trust.",
+        show_envvar=False,
+    ),
+]
 CacheMb = Annotated[
     int,
     typer.Option("--cache-mb", envvar="RSCCLI_CACHE_MB", help="GDAL's block cache, megabytes.", show_envvar=False),
@@ -277,7 +300,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageProblem(f"--config {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"--config {path}: not TOML: {error}") from error
     section = table.get(str(context.info_name), {})
     values = {k: v for k, v in table.items() if not isinstance(v, dict)} | (
@@ -332,7 +355,7 @@ def _numbers(text: str, flag: str, counts: tuple[int, ...]) -> tuple[float, ...]
         values = tuple(float(part) for part in text.replace(" ", ",").split(",") if part)
     except ValueError:
         values = ()
-    if len(values) not in counts:
+    if len(values) not in counts or not all(map(math.isfinite, values)):
         raise UsageProblem(f"{flag} {text!r}: give {' or '.join(map(str, counts))} numbers, separated by commas")
     return values
 
@@ -361,6 +384,7 @@ def pair_options(
     coregister: Coregister = False,
     allow_same: AllowSame = False,
     allow_upsampling: AllowUpsampling = False,
+    allow_linked: AllowLinked = False,
     cache_mb: CacheMb = 48,
 ) -> PairOptions:
     """The flags of a pair as one value; a group of flags too, for `rsccli.cli.flag_groups.with_group`."""

@@ -10,17 +10,18 @@ LINE_EVERY_S = 60.0
 
 
 class TileProgress:
-    """Counts tiles on stderr; call it with (tiles, whether an earlier run had finished them)."""
+    """Counts tiles, or scenes, on stderr; call it with (how many, whether an earlier run had finished them)."""
 
-    def __init__(self, total: int, quiet: bool) -> None:
+    def __init__(self, total: int, quiet: bool, unit: str = "tile") -> None:
         from tqdm import tqdm
 
         self._total = total
         self._quiet = quiet
+        self._units = f"{unit}s"
         self._done = self._old = 0
         self._start = self._last = time.monotonic()
         # disable=None: tqdm draws only on a terminal.
-        self._bar = tqdm(total=total, unit="tile", file=sys.stderr, disable=True if quiet else None, smoothing=0.1)
+        self._bar = tqdm(total=total, unit=unit, file=sys.stderr, disable=True if quiet else None, smoothing=0.1)
 
     def __enter__(self) -> TileProgress:
         return self
@@ -35,7 +36,7 @@ class TileProgress:
             self._old += tiles
             self._bar.initial = tiles
             if not self._quiet:
-                print(f"rsccli: {tiles} of {self._total} tiles were finished before, going on", file=sys.stderr)
+                print(f"rsccli: {tiles} of {self._total} {self._units} were finished before, going on", file=sys.stderr)
         self._bar.update(tiles)
         now = time.monotonic()
         if self._bar.disable and not self._quiet and now - self._last >= LINE_EVERY_S:
@@ -43,7 +44,7 @@ class TileProgress:
             rate = (self._done - self._old) / (now - self._start)
             left = (self._total - self._done) / rate if rate else float("inf")
             print(
-                f"rsccli: {self._done} of {self._total} tiles, {rate:.1f} a second, {left / 60:.0f} min left",
+                f"rsccli: {self._done} of {self._total} {self._units}, {rate:.1f} a second, {left / 60:.0f} min left",
                 file=sys.stderr,
                 flush=True,
             )

@@ -94,10 +94,19 @@ def asked_series(
             f"only one image is named ({images[0]}): give the one after, too; or a folder or a STAC item collection "
             "(.json) for a time series"
         )
+    refuse_for_pair(pairs, dates, asset)
+    return None
+
+
+def refuse_for_pair(pairs: PairsChoice | None, dates: str | None, asset: str | None) -> None:
+    """Options of a series say nothing of a pair.
+
+    Raises:
+        UsageProblem: one of them was given.
+    """
     for flag, value in (("--pairs", pairs), ("--dates", dates), ("--asset", asset)):
         if value is not None:
             raise UsageProblem(f"{flag} is for a time series: give three images or more, a folder, or a collection")
-    return None
 
 
 def refuse_sides(*given: object) -> None:

@@ -23,7 +23,7 @@ from rsccli.cli.model_options import ProviderOption as ProviderOption
 from rsccli.cli.model_options import Threads as Threads
 from rsccli.cli.options import Overwrite as Overwrite
 
-Pre = Annotated[str, typer.Argument(metavar="PRE", help="Image before: a GeoTIFF, or anything that GDAL opens.")]
+Pre = Annotated[str, typer.Argument(metavar="PRE", help="Image before: GeoTIFF, JPEG 2000, VRT, ...")]
 Post = Annotated[str, typer.Argument(metavar="POST", help="Image after. https:// and s3:// work too.")]
 Resume = Annotated[
     bool,

@@ -103,7 +103,7 @@ def build_tiles(job: TilesJob, progress: Progress = silent) -> tuple[DatasetFact
     units = [Unit(name, "") for name in blocks]
     notes = [Problem(f"{job.pre}, {job.post}", warning, left_out=False) for warning in pair.warnings]
     notes += [Problem(job.labels, warning, left_out=False) for warning in labels.warnings]
-    watch = Watch((pair.pre.path, pair.post.path))
+    watch = Watch(pair.identities)
     with StopRequest() as stop, DatasetBuild(job.output, _spec(work), units, job.overwrite) as build:
         total, left = len(pair.plan), build.left()
         old = total - sum(len(pair.plan.block(blocks[unit.name]).tiles) for unit in left)

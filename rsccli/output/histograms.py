@@ -36,6 +36,10 @@ class AreaBin:
     count: int
 
 
+#: Of more no file tells the truth.
+_EARTH_M2 = 5.2e14
+
+
 class Spread:
     """Counts features into the bins."""
 
@@ -46,10 +50,10 @@ class Spread:
     def add(self, feature: Feature) -> None:
         """Count one tile; a file that another tool wrote may hold what is no number."""
         if _known(feature.change_score):
-            place = min(SCORE_BINS - 1, max(0, int(feature.change_score * SCORE_BINS + 1e-9)))
+            place = min(SCORE_BINS - 1, max(0, int(min(1.0, feature.change_score) * SCORE_BINS + 1e-9)))
             self._scores[feature.status, place] += 1
         if feature.status == "changed" and _known(feature.changed_area_m2):
-            self._areas[_area_place(feature.changed_area_m2)] += 1
+            self._areas[_area_place(min(feature.changed_area_m2, _EARTH_M2))] += 1
 
     def scores(self) -> tuple[ScoreCounts, ...]:
         """Statuses that have scores, in the order of ``STATUSES``."""

@@ -18,6 +18,7 @@ from rsccli.errors import UsageProblem
 from rsccli.geo.extent import LonLatExtent
 from rsccli.geo.footprint import BBox, Ring
 from rsccli.output.facts import facts_to_json
+from rsccli.output.formulas import shielded
 from rsccli.output.qgis.geopackage import add_style
 from rsccli.output.qgis.look import Look
 from rsccli.output.text import json_bytes
@@ -154,7 +155,7 @@ def _write_csv(path: Path, rows: Iterable[Located], sheet: Sheet) -> int:
         writer.writerow(["id", *sheet.columns, "wkt"])
         for row in rows:
             text = shapely.to_wkt(_shape(row), rounding_precision=7, trim=True)
-            writer.writerow([row.id, *map(_cell, row.values), text])
+            writer.writerow([shielded(row.id), *map(_cell, row.values), text])
             count += 1
     return count
 
@@ -162,7 +163,7 @@ def _write_csv(path: Path, rows: Iterable[Located], sheet: Sheet) -> int:
 def _cell(value: Value) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else value
+    return "" if value is None else shielded(value) if isinstance(value, str) else value
 
 
 def _shape(row: Located) -> Any:  # noqa: ANN401 - a shapely geometry

@@ -5,35 +5,42 @@ The output appears only when it is whole. Until then the journal beside it holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from rsccli import __version__
-from rsccli.errors import InputChangedError, StoppedError, UsageProblem
+from rsccli.errors import StoppedError, UsageProblem
 from rsccli.geo.grid import grid_gsd_m
-from rsccli.geo.identity import local_path
+from rsccli.geo.identity import Watch
 from rsccli.geo.pair import PairOptions, PreparedPair, prepare_pair
 from rsccli.models.captioner import CaptionerInfo, CaptionerOptions
 from rsccli.models.devices import worker_devices
 from rsccli.models.registry import DEFAULT_CAPTIONER, describe_captioner, fitting_batch_size
 from rsccli.output.features import Feature, build_features
-from rsccli.output.report import Pictures, ShownTiles, write_reports
+from rsccli.output.report import Pictures
 from rsccli.output.report.basemap import Basemap
-from rsccli.output.style import write_style
-from rsccli.output.summary import Summary, summarise
-from rsccli.output.writers import check_output, stream_geojsonseq, write_features
-from rsccli.run.captioners import AskingOptions, Crew, LoadedModels, captioner_of, describe_crew, load_crew
-from rsccli.run.detect.caption_mask import caption_legend, write_caption_mask
+from rsccli.output.summary import Summary
+from rsccli.output.writers import check_output, stream_geojsonseq
+from rsccli.run.captioners import AskingOptions, Crew, LoadedModels, describe_crew, load_crew
+from rsccli.run.detect.caption_mask import caption_legend
 from rsccli.run.detect.rasters import check_raster
-from rsccli.run.journal import Journal, journal_batch_size, journal_path
+from rsccli.run.fill import fill_journal
+from rsccli.run.finish import Finished, Wanted, newest_date, write_outputs
+from rsccli.run.journal import Journal, journal_batch_size, journal_path, refuse_output_of_another
+from rsccli.run.lock import claim_beside
 from rsccli.run.loop import caption_tiles
-from rsccli.run.phrase import SummaryModel, phrase_summary
-from rsccli.run.pictures import pair_pictures, worth_a_look
+from rsccli.run.metrics.log import tell
+from rsccli.run.metrics.meter import Meter, metered
+from rsccli.run.metrics.observe import Observe
+from rsccli.run.phrase import SummaryModel
+from rsccli.run.pictures import pair_pictures
 from rsccli.run.signals import StopRequest
 from rsccli.run.spec import RunSpec, make_spec
+from rsccli.stages import stage
 from rsccli.types import FAILED, RunFacts, Tile, TileRecord
 
 #: (tiles that a step finished, of them from an earlier run): for progress bars.
@@ -55,6 +62,7 @@ class CaptionJob:
         report: write the reports and the style beside the output. summary_model: who phrases its paragraph, or None.
         basemap: a background map of the report, or None.
         mask: a GeoTIFF for the kinds of change of every pixel, or None.
+        observe: what is told of the run beside all that.
     """
 
     pre: str
@@ -73,6 +81,7 @@ class CaptionJob:
     basemap: Basemap | None = None
     summary_model: SummaryModel | None = None
     mask: Path | None = None
+    observe: Observe = field(default_factory=Observe)
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_valid <= 1:
@@ -85,11 +94,13 @@ class CaptionJob:
             raise UsageProblem("--summary-model phrases a paragraph of the report: write one (-o FILE, no --no-report)")
         if self.mask is not None and self.output is None:
             raise UsageProblem("--mask goes with a map in a file: name one with -o FILE")
+        if self.observe.metrics and self.output is None:
+            raise UsageProblem("--metrics stands beside a map in a file: name one with -o FILE")
 
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """A job whose inputs were checked and measured; no model is loaded yet."""
+    """A job whose inputs were checked and measured; no model is loaded yet. That took ``prepare_s`` seconds."""
 
     job: CaptionJob
     pair: PreparedPair
@@ -97,6 +108,7 @@ class PreparedJob:
     batch_size: int
     spec: RunSpec
     facts: RunFacts
+    prepare_s: float = field(default=0.0, compare=False)
 
     @property
     def info(self) -> CaptionerInfo:
@@ -111,6 +123,7 @@ class PreparedJob:
 
 def prepare_job(job: CaptionJob) -> PreparedJob:
     """Check the output, describe the model, prepare the pair. Everything that can be refused early is refused here."""
+    begun = time.perf_counter()
     if job.output is not None:
         # A journal is the trace of a cut run of the same command: its output may be replaced.
         replaced = job.overwrite or (job.resume and journal_path(job.output).exists())
@@ -129,7 +142,28 @@ def prepare_job(job: CaptionJob) -> PreparedJob:
         # A journal without masks cannot be gone on with.
         asked = "; ".join(filter(None, (spec.model.asked, "masks")))
         spec = replace(spec, model=replace(spec.model, asked=asked))
-    return PreparedJob(job, pair, crew, batch_size, spec, _facts(pair, crew, spec))
+    prepared = PreparedJob(
+        job, pair, crew, batch_size, spec, _facts(pair, crew, spec), prepare_s=time.perf_counter() - begun
+    )
+    _tell_prepared(prepared)
+    return prepared
+
+
+def _tell_prepared(prepared: PreparedJob) -> None:
+    job, facts = prepared.job, prepared.facts
+    run: dict[str, Any] = {"run": facts.spec_hash, "output": str(job.output or "-")}
+    tell(
+        "prepared",
+        **run,
+        pre=facts.pre.name,
+        post=facts.post.name,
+        tiles=facts.tiles,
+        model=facts.model,
+        batch_size=prepared.batch_size,
+        seconds=round(prepared.prepare_s, 3),
+    )
+    for warning in facts.warnings:
+        tell("warning", "warning", **run, message=warning)
 
 
 def _batch_size(job: CaptionJob, crew: Crew) -> int:
@@ -155,41 +189,22 @@ def run_caption(
         StoppedError: a signal asked to stop; the journal is kept.
         InputError, ModelError: see the messages; the journal is kept where there is one.
     """
-    job, pair = prepared.job, prepared.pair
+    job = prepared.job
     if job.output is None:
         raise UsageProblem("run_caption writes a file: use stream_caption for a stream")
-    with StopRequest() as stop, Journal(journal_path(job.output), prepared.spec, fresh=not job.resume) as journal:
-        if journal.tiles:
-            progress(journal.tiles, True)
-        if journal.tiles < len(pair.plan):
-            captioner = (
-                load_crew(prepared.crew, pair, prepared.batch_size)
-                if models is None
-                else captioner_of(prepared.crew, pair, models(prepared.crew, prepared.batch_size))
-            )
-            try:
-                batches = caption_tiles(
-                    pair,
-                    captioner,
-                    batch_size=prepared.tiles_at_once,
-                    min_valid=job.min_valid,
-                    jobs=job.jobs,
-                    done=journal.done,
-                    masks=job.mask is not None,
-                )
-                for batch in batches:
-                    journal.commit(batch.block, batch.batch, batch.records)
-                    progress(len(batch.records), False)
-                    if stop.name and journal.tiles < len(pair.plan):
-                        batches.close()
-                        raise StoppedError(
-                            f"stopped by {stop.name} after {journal.tiles} of {len(pair.plan)} tiles; run the same "
-                            "command again to go on"
-                        )
-            finally:
-                if models is None:
-                    captioner.close()
-        summary = _write(prepared, journal)
+    with (
+        StopRequest() as stop,
+        Journal(journal_path(job.output), prepared.spec, not job.resume, len(prepared.pair.plan)) as journal,
+        ExitStack() as claims,
+    ):
+        if not journal.resumed:
+            refuse_output_of_another(job.output, job.overwrite, journal)
+        claims.enter_context(claim_beside(job.output, job.mask, job.report))
+        with metered(prepared, job.output, len(prepared.pair.plan), journal.tiles) as meter:
+            fill_journal(prepared, journal, stop, progress, models, meter=meter)
+            with stage("write"):
+                summary = _write(prepared, journal)
+        claims.close()
         journal.remove()
     return summary
 
@@ -199,10 +214,10 @@ def stream_caption(
 ) -> dict[str, int]:
     """Caption a pair as GeoJSONSeq on a stream, in the order of superblocks; returns tiles by status."""
     counts: dict[str, int] = {}
-    with StopRequest() as stop:
+    with StopRequest() as stop, metered(prepared, None, len(prepared.pair.plan)) as meter:
 
         def results() -> Iterator[tuple[TileRecord, Tile]]:
-            for record, tile in _results(prepared, progress):
+            for record, tile in _results(prepared, progress, meter):
                 counts[record.status] = counts.get(record.status, 0) + 1
                 yield record, tile
                 if stop.name:
@@ -252,13 +267,20 @@ def caption_pair(
     yield from _results(prepare_job(job), lambda tiles, old: None)
 
 
-def _results(prepared: PreparedJob, progress: Progress) -> Iterator[tuple[TileRecord, Tile]]:
+def _results(
+    prepared: PreparedJob, progress: Progress, meter: Meter | None = None
+) -> Iterator[tuple[TileRecord, Tile]]:
     job, pair = prepared.job, prepared.pair
+    begun = time.perf_counter()
     captioner = load_crew(prepared.crew, pair, prepared.batch_size)
+    if meter is not None:
+        meter.loaded(time.perf_counter() - begun)
     try:
         for batch in caption_tiles(
             pair, captioner, batch_size=prepared.tiles_at_once, min_valid=job.min_valid, jobs=job.jobs
         ):
+            if meter is not None:
+                meter.committed(batch.records)
             progress(len(batch.records), False)
             for record in batch.records:
                 yield record, pair.plan.tile(record.row, record.col)
@@ -267,34 +289,20 @@ def _results(prepared: PreparedJob, progress: Progress) -> Iterator[tuple[TileRe
 
 
 def _write(prepared: PreparedJob, journal: Journal) -> Summary:
-    job, pair, facts = prepared.job, prepared.pair, prepared.facts
+    job, pair = prepared.job, prepared.pair
     assert job.output is not None
 
-    def features() -> Iterator[Feature]:
-        return build_features(((r, pair.plan.tile(r.row, r.col)) for r in journal.records()), facts)
+    def pictures(tile_ids: Sequence[str], detail_ids: Sequence[str]) -> Pictures:
+        watch = Watch(pair.identities)
+        found = pair_pictures(pair, tile_ids, detail_ids, job.mask)
+        watch.check()
+        return found
 
-    write_features(job.output, features(), facts, _newest_input(pair))
-    if job.mask is not None:
-        write_caption_mask(job.mask, pair.plan, journal.records(), caption_legend(prepared.info), facts)
-    shown = ShownTiles()
-    summary = phrase_summary(summarise(shown.of(features()), facts), job.summary_model)
-    if job.report:
-        tiles = shown.strongest()
-        try:
-            pictures = pair_pictures(pair, [tile.tile_id for tile in summary.ranked], worth_a_look(tiles), job.mask)
-        except InputChangedError:
-            pictures = Pictures(notes=("The images are not shown: one of them was replaced after it was captioned.",))
-        write_reports(job.output, summary, facts, pictures, tiles, job.basemap)
-        write_style(job.output)
-    return summary
-
-
-def _newest_input(pair: PreparedPair) -> str:
-    """For formats that must carry a date of writing: the newer input's, so that equal runs write equal bytes."""
-    local = [local_path(info.path) for info in (pair.pre, pair.post)]
-    times = [Path(path).stat().st_mtime for path in local if path is not None and Path(path).exists()]
-    newest = datetime.fromtimestamp(max(times, default=0), UTC)
-    return newest.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    date = newest_date(pair.pre.path, pair.post.path)
+    return write_outputs(
+        Wanted(job.output, job.mask, job.report, job.basemap, job.summary_model),
+        Finished(pair.plan, prepared.facts, caption_legend(prepared.info), journal.records, pictures, date),
+    )
 
 
 def _facts(pair: PreparedPair, crew: Crew, spec: RunSpec) -> RunFacts:

@@ -20,8 +20,10 @@ from rsccli.geo.identity import Watch
 from rsccli.geo.pair import PreparedPair
 from rsccli.geo.tiles import Superblock
 from rsccli.models.captioner import Captioner
+from rsccli.run.checked import asked, checked_caption, checked_detection
 from rsccli.run.detect.caption_mask import caption_legend, contradiction, detecting, pack, tile_codes
 from rsccli.run.prefetch import read_blocks
+from rsccli.stages import stage
 from rsccli.types import Caption, Detection, Grid, TilePair, TileRecord
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ def caption_tiles(
     jobs: int = 1,
     done: tuple[int, int] = (-1, -1),
     masks: bool = False,
+    blocks: Sequence[int] | None = None,
 ) -> Generator[FinishedBatch]:
     """Caption every tile of the plan, batch by batch.
 
@@ -65,6 +68,7 @@ def caption_tiles(
         jobs: reader threads; they do not change the result.
         done: (superblock, batch) committed last: everything up to it is left out.
         masks: keep the mask of every tile in its record, and hold its caption against it.
+        blocks: superblocks of a shard, ascending; None for all of the plan.
 
     Yields:
         Batches in the plan's order.
@@ -73,9 +77,9 @@ def caption_tiles(
         UsageProblem: masks that the captioner does not tell.
         InputChangedError: an input was replaced while it was being read.
     """
-    watch, look = Watch((pair.pre.path, pair.post.path)), _Look(captioner, masks)
-    blocks = (block for block in pair.plan.blocks() if block.index >= done[0])
-    for block, reads in read_blocks(pair, blocks, jobs):
+    watch, look = Watch(pair.identities), _Look(captioner, masks)
+    chosen = pair.plan.blocks() if blocks is None else map(pair.plan.block, blocks)
+    for block, reads in read_blocks(pair, (block for block in chosen if block.index >= done[0]), jobs):
         # After reading and before committing: what was read is known to come from the file that was opened.
         watch.check()
         batches = _batches(block, reads, batch_size, min_valid, masks)
@@ -93,6 +97,7 @@ class _Look:
 
     def __init__(self, captioner: Captioner, masks: bool) -> None:
         self.room, self.masks = Room(), masks
+        self._name = captioner.info.name
         self.legend = caption_legend(captioner.info)
         self._captioner = captioner
         self._detecting = detecting(captioner) if masks else None
@@ -100,9 +105,15 @@ class _Look:
 
     def __call__(self, pairs: Sequence[TilePair]) -> list[Look]:
         """Captions, and what the model says of single pixels where that is wanted and it says so."""
-        if self._detecting is not None:
-            return [(caption, detection) for caption, detection in self._detecting.caption_and_detect(pairs)]
-        return [(caption, None) for caption in self._captioner.caption(pairs)]
+        if self._detecting is None:
+            captions = asked(self._captioner.caption, pairs, self._name)
+            return [(checked_caption(said, pair, self._name), None) for said, pair in zip(captions, pairs, strict=True)]
+        both = asked(self._detecting.caption_and_detect, pairs, self._name)
+        kinds = len(self._detecting.class_names)
+        return [
+            (checked_caption(said, pair, self._name), checked_detection(seen, pair, self._name, kinds))
+            for (said, seen), pair in zip(both, pairs, strict=True)
+        ]
 
 
 def _batches(
@@ -136,7 +147,8 @@ def _caption(look: _Look, reads: list[TileRead], grid: Grid) -> list[TileRecord]
     if not reads:
         return []
     pairs = [read.pair for read in reads]
-    looks = _looks(look, pairs, look.room)
+    with stage("model"):
+        looks = _looks(look, pairs, look.room)
     areas = window_areas_m2(grid, [pair.tile.px_window for pair in pairs])
     records = [_record(read, found, float(area)) for read, found, area in zip(reads, looks, areas, strict=True)]
     if not look.masks:

@@ -18,7 +18,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from rsccli.errors import InputError
-from rsccli.geo.raster import open_dataset, raster_errors
+from rsccli.geo.raster import check_size, open_dataset, raster_errors
 from rsccli.output.report.pictures import MaskKind
 from rsccli.types import U8, Grid, PxWindow
 
@@ -104,6 +104,7 @@ class MaskRaster:
 
     def _check(self) -> None:
         dataset = self._dataset
+        check_size(self._path, dataset)
         if np.dtype(dataset.dtypes[0]).kind not in "ui":
             raise InputError(
                 f"{self._path}: its values are {dataset.dtypes[0]}, a mask holds whole numbers (0: unchanged): name "

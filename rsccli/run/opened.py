@@ -10,6 +10,7 @@ from typing import get_args
 import rasterio
 
 from rsccli.errors import InputChangedError, InputError
+from rsccli.geo.linked import check_recorded
 from rsccli.geo.radiometry import Radiometry, RadiometryMode
 from rsccli.geo.raster import RasterInfo, RasterOptions, describe_raster, gdal_options
 from rsccli.geo.reader import listen_to_gdal
@@ -45,17 +46,27 @@ def opened_inputs(facts: RunFacts) -> Iterator[RunInputs]:
         InputError: an input is gone. InputChangedError: it is no longer the file that was captioned.
     """
     listen_to_gdal()
+    for date in (facts.pre, facts.post):
+        check_recorded(date.path)
     with rasterio.Env(**gdal_options()):
-        pre, post = _described(facts.pre), _described(facts.post)
+        pre, post = described(facts.pre), described(facts.post)
         radiometry, notes = _radiometry(facts, pre, post)
         shift = facts.registration
         moved = (shift.dx_px or 0.0, shift.dy_px or 0.0) if shift.applied else (0.0, 0.0)
         yield RunInputs(pre, post, radiometry, moved, notes)
 
 
-def _described(date: InputFacts) -> RasterInfo:
+def described(date: InputFacts, options: RasterOptions | None = None) -> RasterInfo:
+    """An input of a run, described again.
+
+    Args:
+        options: what was said of it then; without them what its facts tell of it.
+
+    Raises:
+        InputError: it is gone. InputChangedError: it is no longer the file that was captioned.
+    """
     try:
-        info = describe_raster(date.path, RasterOptions(bands=date.bands, crs=date.crs))
+        info = describe_raster(date.path, options or RasterOptions(bands=date.bands, crs=date.crs))
     except InputError as error:
         raise InputError(
             f"{date.path}: the image that was captioned cannot be read again: call from the folder where rsccli "

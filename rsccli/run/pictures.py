@@ -48,7 +48,7 @@ def pair_pictures(
     """
     with pair.env():
         inputs = RunInputs(pair.pre, pair.post, pair.survey.radiometry, pair.shift_px)
-        return _pictures(pair.plan, inputs, tile_ids, detail_ids, mask)
+        return inputs_pictures(pair.plan, inputs, tile_ids, detail_ids, mask)
 
 
 def read_pictures(
@@ -65,8 +65,8 @@ def read_pictures(
         try:
             inputs = stack.enter_context(opened_inputs(facts))
         except InputError as error:
-            return Pictures(notes=(f"The images are not shown. {_sentence(error)}",))
-        return _pictures(plan, inputs, tile_ids, detail_ids, mask)
+            return not_shown(error)
+        return inputs_pictures(plan, inputs, tile_ids, detail_ids, mask)
 
 
 def worth_a_look(tiles: Iterable[Feature]) -> list[str]:
@@ -74,9 +74,10 @@ def worth_a_look(tiles: Iterable[Feature]) -> list[str]:
     return [tile.id for tile in tiles if tile.status in ("changed", "unsure")][:DETAILS]
 
 
-def _pictures(
+def inputs_pictures(
     plan: TilePlan, inputs: RunInputs, tile_ids: Iterable[str], detail_ids: Iterable[str], mask: Path | None
 ) -> Pictures:
+    """Pictures from inputs that are open; call it within GDAL's settings. The rest is as for `pair_pictures`."""
     pre, post, notes = read_overviews(plan.grid, inputs)
     details = read_details(plan.grid, inputs, tiles_of(plan, islice(detail_ids, DETAILS)))
     luts = (inputs.radiometry.pre, inputs.radiometry.post)
@@ -108,6 +109,7 @@ def _mask_overview(raster: MaskRaster, grid: Grid) -> Overview | None:
     return Overview(pixels, target.map_bounds)
 
 
-def _sentence(error: InputError) -> str:
+def not_shown(error: InputError) -> Pictures:
+    """No pictures, and why."""
     text = str(error)
-    return text if text.endswith(".") else text + "."
+    return Pictures(notes=(f"The images are not shown. {text if text.endswith('.') else text + '.'}",))

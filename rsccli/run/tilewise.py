@@ -17,7 +17,7 @@ from rsccli.errors import OutputError, StoppedError, UsageProblem
 from rsccli.output.located_parquet import check_rows_suffix
 from rsccli.output.writers import check_output
 from rsccli.run.caption import CaptionJob, PreparedJob, Progress, prepare_job
-from rsccli.run.journal import journal_batch_size, journal_path
+from rsccli.run.journal import journal_batch_size, journal_path, refuse_output_of_another
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.signals import StopRequest
 from rsccli.run.visit import Visit, visit_tiles
@@ -88,7 +88,10 @@ def open_journal(job: TilewiseJob, spec: Mapping[str, Any]) -> LineJournal:
         JournalMismatchError: it belongs to another run. OutputError: it cannot be written.
     """
     assert job.output is not None
-    return LineJournal(journal_path(job.output), spec, fresh=not job.resume, afresh="--no-resume")
+    journal = LineJournal(journal_path(job.output), spec, fresh=not job.resume, afresh="--no-resume")
+    if not journal.resumed:
+        refuse_output_of_another(job.output, job.overwrite, journal)
+    return journal
 
 
 def finish_tiles(
@@ -117,6 +120,7 @@ def finish_tiles(
     if tiles == len(plan):
         return
     with StopRequest() as stop, opened() as work:
+        _stop_if_asked(stop, tiles, len(plan))
         visits = visit_tiles(
             prepared.pair,
             batch_size=prepared.tiles_at_once,
@@ -131,9 +135,14 @@ def finish_tiles(
             progress(len(found), False)
             if stop.name and tiles < len(plan):
                 visits.close()
-                raise StoppedError(
-                    f"stopped by {stop.name} after {tiles} of {len(plan)} tiles; run the same command again to go on"
-                )
+                _stop_if_asked(stop, tiles, len(plan))
+
+
+def _stop_if_asked(stop: StopRequest, tiles: int, total: int) -> None:
+    if stop.name:
+        raise StoppedError(
+            f"stopped by {stop.name} after {tiles} of {total} tiles; run the same command again to go on"
+        )
 
 
 def stream_tiles(

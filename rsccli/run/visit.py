@@ -15,6 +15,7 @@ from rsccli.errors import ModelError, OutOfMemoryError
 from rsccli.geo.engine import TileFailure, TileRead
 from rsccli.geo.identity import Watch
 from rsccli.geo.pair import PreparedPair
+from rsccli.run.checked import asked
 from rsccli.run.loop import Room
 from rsccli.run.prefetch import read_blocks
 from rsccli.types import Tile, TilePair
@@ -68,7 +69,7 @@ def visit_tiles(
     Raises:
         InputChangedError: an input was replaced while it was being read.
     """
-    watch = Watch((pair.pre.path, pair.post.path))
+    watch = Watch(pair.identities)
     blocks = (block for block in pair.plan.blocks() if block.index >= done[0])
     for block, reads in read_blocks(pair, blocks, jobs):
         # After reading and before anything is kept: what was read is known to come from the file that was opened.
@@ -115,7 +116,7 @@ def in_parts(
         parts = [pairs[i : i + room.at_most] for i in range(0, len(pairs), room.at_most)]
         return [each for part in parts for each in in_parts(call, part, room)]
     try:
-        return list(call(pairs))
+        return asked(call, pairs, "the model")
     except (ModelError, MemoryError) as error:
         too_large = isinstance(error, (OutOfMemoryError, MemoryError))
         problem = str(error) or "not enough memory"

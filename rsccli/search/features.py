@@ -113,6 +113,15 @@ class TileTable:
             raise InputError(f"{self._path} is missing: make the index again with rsccli index")
         # Percent signs and question marks of a path would mean something in a URI.
         self.database = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            # Tables that are views could compute without end, and call functions.
+            self.database.execute("PRAGMA trusted_schema = OFF")
+            kinds = dict(self.database.execute("SELECT name, type FROM sqlite_master"))
+            wrong = [name for name in ("tiles", "facts", "captions") if kinds.get(name) != "table"]
+        except sqlite3.Error as error:
+            raise InputError(f"{self._path} cannot be read ({error}): make the index again") from error
+        if wrong:
+            raise InputError(f"{self._path} has no table {wrong[0]}: make the index again with rsccli index")
 
     def features(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """GeoJSON features of tiles by their rows, in that order."""

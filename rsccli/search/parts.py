@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -48,9 +49,9 @@ class Parts:
         """Ids (n,), vectors of pre and of post (n, width), part by part."""
         for path in self._paths:
             try:
-                with np.load(path) as found:
+                with np.load(path, allow_pickle=False) as found:
                     yield found["ids"], found["pre"], found["post"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
                 # A power cut may leave a torn file: its tiles are looked at again.
                 continue
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,10 +112,45 @@ def load_places(folder: Path) -> Places:
     """
     path = folder / PLACES
     try:
-        with np.load(path) as found:
-            return Places(*(found[name] for name in ("bounds", "status", "caption", "order", "starts")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            # Written without compression: a small file must not become gigabytes.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("its arrays are compressed")
+        with np.load(path, allow_pickle=False) as found:
+            return _checked(Places(*(found[name] for name in ("bounds", "status", "caption", "order", "starts"))))
+    except (
+        *(OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError, SyntaxError, TypeError),
+        *(AttributeError, zipfile.BadZipFile, zlib.error, struct.error),
+    ) as error:
         raise InputError(f"{path} cannot be read ({error}): make the index again with rsccli index") from error
+
+
+def _checked(places: Places) -> Places:
+    """The same, if every number in it leads somewhere.
+
+    Raises:
+        ValueError: it does not.
+    """
+    tiles, captions = len(places.status), len(places.starts) - 1
+    whole = (
+        places.bounds.shape == (tiles, 4)
+        and places.bounds.dtype == np.float64
+        and all(each.ndim == 1 and each.dtype.kind in "iu" for each in (places.status, places.caption, places.order))
+        and places.caption.shape == (tiles,)
+        and captions >= 0
+        and places.starts.dtype.kind in "iu"
+    )
+    if not whole:
+        raise ValueError("arrays of other kinds or sizes")
+    for numbers, low, high in (
+        (places.status, 0, len(STATUSES) - 1),
+        (places.caption, -1, captions - 1),
+        (places.order, 0, tiles - 1),
+        (places.starts, 0, len(places.order)),
+    ):
+        if len(numbers) and not (low <= int(numbers.min()) and int(numbers.max()) <= high):
+            raise ValueError("numbers that lead nowhere")
+    return places
 
 
 def make_places(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from rsccli.errors import InputError
 from rsccli.models.cores import usable_cores
+from rsccli.search.codes import codes_fit
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def write_codes(folder: Path, name: str, many: int = MANY) -> bool:
     Returns:
         Whether there are codes now. Without faiss there are none: searching is then slower, and finds the same.
     """
-    vectors: F16 = np.load(vector_path(folder, name), mmap_mode="r")
+    vectors: F16 = np.load(vector_path(folder, name), mmap_mode="r", allow_pickle=False)
     if len(vectors) < many:
         return False
     if not has_faiss():
@@ -105,16 +106,23 @@ class VectorIndex:
 
     def __init__(self, folder: Path, name: str) -> None:
         try:
-            self._vectors: F16 = np.load(vector_path(folder, name), mmap_mode="r")
-            self.rows: npt.NDArray[np.int32] = np.load(rows_path(folder, name))
+            self._vectors: F16 = np.load(vector_path(folder, name), mmap_mode="r", allow_pickle=False)
+            self.rows: npt.NDArray[np.int32] = np.load(rows_path(folder, name), allow_pickle=False)
             if self._vectors.ndim != 2 or len(self.rows) != len(self._vectors):
                 raise ValueError("vectors and rows differ in number")
+            if self._vectors.dtype != np.float16 or self.rows.dtype != np.int32 or (self.rows < 0).any():
+                raise ValueError("numbers of another type")
         except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{vector_path(folder, name)} cannot be read ({error}): make the index again with rsccli index"
             ) from error
         self._codes: Any = None
         if codes_path(folder, name).is_file() and has_faiss():
+            if not codes_fit(codes_path(folder, name), self.width + self.width % 2, len(self)):
+                logger.warning(
+                    "%s holds no codes of these vectors: they are searched without", codes_path(folder, name)
+                )
+                return
             import faiss
 
             faiss.omp_set_num_threads(1)

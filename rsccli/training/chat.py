@@ -154,10 +154,12 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - trans
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no config.json; give the folder of a checkpoint that was downloaded whole")
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.model_type in ONE_IMAGE:
             raise ModelError(f"{folder}: a {config.model_type} reads one image; give a model that reads two (Qwen2-VL)")
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder}: transformers cannot load it: {error}") from error
     return model.eval()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import PickleError
 from types import ModuleType
 from typing import Any
 
@@ -303,7 +304,9 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
+    except PickleError as error:
+        raise InputError(f"{path} is no checkpoint: more than numbers and texts in it, which is not loaded") from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(f"{path} is not a checkpoint of rsccli train: {error}") from error
     return state
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import PickleError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -261,7 +262,7 @@ class LoraTrainer:
             self._scaler.load_state_dict(state["scaler"])
             self.step, self.seconds = int(state["progress"]["step"]), float(state["progress"]["seconds"])
             self.before, self._said_before = HeldOutFigures(**state["before"]), list(state["said_before"])
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, PickleError) as error:
             raise InputError(f"{path}: not a checkpoint of rsccli train lora ({error}); use another folder") from error
         self._say(f"going on from {path}: step {self.step} of {self.steps}")
 

@@ -15,6 +15,7 @@ import shapely
 from rsccli.errors import InputError
 from rsccli.geo.geometry import F64, WGS84, parse_crs, transform
 from rsccli.geo.grid import grid_polygon
+from rsccli.geo.vectors import VECTOR_ERRORS, check_vector
 from rsccli.training.places import Box
 from rsccli.types import Bool, Grid
 
@@ -106,13 +107,14 @@ def file_polygons(path: Path, where: str, box: Box | None) -> Polygons:
 def _read(path: str, where: str) -> tuple[tuple[shapely.Geometry, ...], bool]:
     """Polygons of a file, in longitude/latitude where it has a CRS; and whether it has."""
     import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
 
+    check_vector(path)
     try:
         meta, _, wkb, _ = pyogrio.raw.read(path, columns=[])
-    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
+        shapes = [shape for shape in shapely.force_2d(shapely.from_wkb(wkb)) if shape is not None]
+    except VECTOR_ERRORS as error:
         raise InputError(f"{where}: the polygons of {path} cannot be read: {error}") from error
-    geometry = _polygonal([shape for shape in shapely.force_2d(shapely.from_wkb(wkb)) if shape is not None], where)
+    geometry = _polygonal(shapes, where)
     crs = meta["crs"]
     # GDAL gives GeoJSON in pixels this CRS as well; whoever has no georeference asks for no box.
     if crs and not (parse_crs(crs).is_geographic and not _within_degrees(geometry)):
@@ -124,11 +126,14 @@ def _shapes(value: object, where: str) -> list[shapely.Geometry]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: polygons are neither the path of a file nor GeoJSON: {error}") from error
     try:
         return _collect(value)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (
+        *(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError),
+        shapely.errors.ShapelyError,
+    ) as error:
         raise InputError(
             f"{where}: broken polygons ({error}); give GeoJSON geometries, for example "
             '[{"type": "Polygon", "coordinates": [[[10, 20], [40, 20], [40, 50], [10, 20]]]}]'
@@ -150,7 +155,10 @@ def _collect(value: Any) -> list[shapely.Geometry]:  # noqa: ANN401 - any JSON v
 
 
 def _polygonal(shapes: Sequence[shapely.Geometry], where: str) -> shapely.Geometry:
-    parts = [part for shape in shapes for part in shapely.get_parts(shapely.make_valid(shape))]
+    try:
+        parts = [part for shape in shapes for part in shapely.get_parts(shapely.make_valid(shape))]
+    except shapely.errors.ShapelyError as error:
+        raise InputError(f"{where}: broken polygons ({error}); mend them") from error
     polygons = [part for part in parts if part.geom_type.endswith("Polygon") and not part.is_empty]
     if shapes and not polygons:
         raise InputError(f"{where}: no polygon among the {len(shapes)} geometries: outline changes with polygons")

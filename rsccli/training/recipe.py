@@ -73,7 +73,7 @@ def refuse_other_recipe(folder: Path, recipe: Recipe, free: frozenset[str] = fro
     try:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); use another folder") from error
     stored = table.get(recipe.command)
     if not isinstance(stored, dict):

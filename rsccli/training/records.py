@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +119,7 @@ def _rows(path: Path) -> Iterator[_Row]:
 def _whole(path: Path, text: str) -> Iterator[_Row]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     if isinstance(content, list):
         for number, member in enumerate(content, start=1):
@@ -155,7 +156,7 @@ def _area(geometry: object, where: str) -> Box | None:
 def _json_object(text: str, where: str) -> Mapping[str, Any]:
     try:
         return _mapping(json.loads(text), where)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}") from error
 
 
@@ -207,7 +208,7 @@ def _image(values: Mapping[str, Any], date: str, folder: Path, where: str) -> Pa
         raise InputError(f"{where}: no {date}: give the path of that image (the record has {known})")
     # Paths stand relative to the file of records; those in run facts, to where the run was started.
     for path in (folder / value, Path(value)):
-        if path.is_file():
+        if os.path.isfile(path):  # of a name that is too long Path.is_file makes an error
             return path
     raise InputError(f"{where}: {date} is {value}, but there is no file {folder / value}")
 
@@ -238,7 +239,7 @@ def _captions(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if isinstance(given, str) and "captions" in values:
         # A cell of a table: a JSON list, or sentences between bars.
         given = _json_list(given, where) if given.lstrip().startswith("[") else given.split("|")
-    sentences = [given] if isinstance(given, str) else list(given or ())
+    sentences = [given] if isinstance(given, str) else list(given) if isinstance(given, list) else [given or ""]
     if not all(isinstance(sentence, str) for sentence in sentences):
         raise InputError(f"{where}: captions are sentences; found {sentences!r:.60}")
     return tuple(" ".join(sentence.split()) for sentence in sentences if sentence.strip())
@@ -247,7 +248,7 @@ def _captions(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
 def _json_list(text: str, where: str) -> list[Any]:
     try:
         return list(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: captions are not a JSON list: {error}") from error
 
 
@@ -278,7 +279,7 @@ def _polygons(
         return None
     if isinstance(given, str) and not given.lstrip().startswith(("[", "{")):
         path = folder / given
-        if not path.exists():
+        if not os.path.exists(path):
             raise InputError(f"{where}: polygons are in {given}, but there is no file {path}")
         return file_polygons(path, where, box)
     crs = values.get("polygons_crs")

@@ -226,12 +226,14 @@ def again(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(made.checkpoint, bundle, subprocess.CompletedProcess([], 0, "", "\n".join(lines)))
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_gives_the_same_bundle(made: Made, again: Made) -> None:
     assert again.manifest == made.manifest
     first, second = (LargeFactory(each.bundle).bundle("full") for each in (made, again))
     assert first.revision == second.revision
 
 
+@pytest.mark.slow
 def test_overwriting_leaves_nothing_of_before(again: Made) -> None:
     assert not (again.bundle / "more.txt").exists()
     assert [path.name for path in again.bundle.parent.iterdir()] == [again.bundle.name]
@@ -374,7 +376,13 @@ def wait_for_line(process: subprocess.Popen[str], part: str) -> None:
     raise AssertionError(f"never said {part!r}: {seen}")
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGKILL, "writing the decoder"), (signal.SIGINT, "the encoder")])
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [
+        (signal.SIGKILL, "writing the decoder"),
+        pytest.param(signal.SIGINT, "the encoder", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_export_leaves_no_bundle(light: Path, tmp_path: Path, number: signal.Signals, when: str) -> None:
     output = tmp_path / "bundle"
     process = start_cli(light, "-o", output)
@@ -389,6 +397,7 @@ def test_an_interrupted_export_leaves_no_bundle(light: Path, tmp_path: Path, num
     assert all(path.name.startswith(".bundle.") and not is_bundle(path) for path in left)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_nothing(light: Path, tmp_path: Path) -> None:
     """A limit on file size gives the same error as a full disk: a write that fails in its middle."""
     output = tmp_path / "bundle"
@@ -486,6 +495,7 @@ def test_another_precision_than_the_bundles_is_refused(half: Made) -> None:
         opened(half.bundle, dtype="fp32")
 
 
+@pytest.mark.slow
 def test_bf16_is_not_compared_and_not_run_on_a_cpu(light: Path, tmp_path: Path) -> None:
     lines = write_bundle(light, tmp_path / "bf16", dtype="bf16", name="2b")
     assert any("not compared" in line and "bf16" in line for line in lines)
@@ -509,6 +519,7 @@ def opset23(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(checkpoint, bundle, done)
 
 
+@pytest.mark.slow
 def test_a_newer_opset_says_the_same(made: Made, opset23: Made) -> None:
     assert opset23.done.returncode == 0, opset23.done.stderr
     for name in ("encoder", "embed", "decoder"):
@@ -518,11 +529,13 @@ def test_a_newer_opset_says_the_same(made: Made, opset23: Made) -> None:
     assert tokens_of(opset23.bundle) == tokens_of(made.bundle)
 
 
+@pytest.mark.slow
 def test_without_a_comparison_nothing_is_claimed(opset23: Made) -> None:
     assert opset23.manifest["parity"] == {}
     assert LargeFactory(opset23.bundle).bundle("full").manifest.parity == {}
 
 
+@pytest.mark.slow
 def test_the_manifest_on_stdout_and_nothing_else(opset23: Made) -> None:
     assert json.loads(opset23.done.stdout) == opset23.manifest
     assert opset23.done.stderr == ""
@@ -547,6 +560,7 @@ def with_outlier(source: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_8_bit_weights_that_say_nearly_the_same(light: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "int8"
     lines = write_bundle(light, bundle, quantize="int8")

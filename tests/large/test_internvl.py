@@ -35,7 +35,7 @@ def make_with_qwen3(folder: Path) -> Path:
 MAKERS = {"internvl3": make_internvl3, "internvl3_5": make_with_qwen3}
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=["internvl3", pytest.param("internvl3_5", marks=pytest.mark.slow)])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export_small(MAKERS[request.param], tmp_path_factory.mktemp(request.param))
 

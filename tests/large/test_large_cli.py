@@ -215,7 +215,7 @@ def test_a_shorter_limit_cuts_captions_and_says_so(said: list[dict[str, Any]], f
         assert long["caption"].startswith(short["caption"].rstrip("\ufffd")) or len(long["caption"]) < 12
 
 
-@pytest.mark.parametrize("beams", ["1", "4"])
+@pytest.mark.parametrize("beams", ["1", pytest.param("4", marks=pytest.mark.slow)])
 def test_transformers_says_the_same_as_the_bundle(
     run: Run, said: list[dict[str, Any]], few: list[dict[str, Any]], checkpoint: Path, beams: str
 ) -> None:
@@ -231,6 +231,7 @@ def test_transformers_says_the_same_as_the_bundle(
     assert {each["model"] for each in theirs} == {checkpoint.name}
 
 
+@pytest.mark.slow
 def test_draws_depend_on_the_seed_and_the_tile_alone(run: Run, few: list[dict[str, Any]]) -> None:
     def drawn(seed: str, batch_size: str) -> list[dict[str, Any]]:
         return run("--temperature", "1", "--seed", seed, "--batch-size", batch_size, *FEW)
@@ -301,6 +302,7 @@ def test_counts_of_labels_are_told_and_named(run: Run, few: list[dict[str, Any]]
 # ---- cut and resumed ----
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_bytes(made: Made, undisturbed: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -18,7 +18,7 @@ from rsccli.models.large.families import family_of
 MAKERS = {"llava": make_llava, "llava_interleave": make_llava_interleave}
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=["llava", pytest.param("llava_interleave", marks=pytest.mark.slow)])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export_small(MAKERS[request.param], tmp_path_factory.mktemp(request.param))
 
@@ -58,7 +58,7 @@ def make_with_layers(folder: Path, strategy: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("strategy", ["default", "full"])
+@pytest.mark.parametrize("strategy", ["default", pytest.param("full", marks=pytest.mark.slow)])
 def test_features_of_several_layers(tmp_path: Path, strategy: str) -> None:
     check_parity(export_small(functools.partial(make_with_layers, strategy=strategy), tmp_path))
 

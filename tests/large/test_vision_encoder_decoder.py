@@ -14,7 +14,10 @@ from rsccli.models.large.sample import sample_pairs
 from rsccli.models.prompts import PromptTemplate
 
 
-@pytest.fixture(scope="module", params=["vit", "swin", "bert"])
+@pytest.fixture(
+    scope="module",
+    params=["vit", pytest.param("swin", marks=pytest.mark.slow), pytest.param("bert", marks=pytest.mark.slow)],
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export_small(partial(make_vision_encoder_decoder, kind=request.param), tmp_path_factory.mktemp("captioner"))
 

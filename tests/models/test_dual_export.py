@@ -123,6 +123,7 @@ def test_a_siglip_bundle_says_what_transformers_says(siglip: Made) -> None:
     assert manifest["picture"]["resize"] == "exact"
 
 
+@pytest.mark.slow
 def test_an_open_clip_bundle_says_what_the_original_says(open_clip: tuple[Made, Any]) -> None:
     made, model = open_clip
     encoder = open_dual(made.bundle, "cpu", 1)

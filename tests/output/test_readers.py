@@ -162,7 +162,9 @@ print(peaks[2] - peaks[1])
 """
 
 
-@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet", ".csv"])
+@pytest.mark.parametrize(
+    "suffix", [".geojson", ".gpkg", *(pytest.param(name, marks=pytest.mark.slow) for name in (".parquet", ".csv"))]
+)
 def test_memory_does_not_grow_with_features(tmp_path: Path, suffix: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path / f"out{suffix}")],

@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 
 from rsccli.errors import InputError, OutputError
 from rsccli.geo.pair import prepare_pair
-from rsccli.geo.raster import open_dataset, raster_errors
+from rsccli.geo.raster import check_whole, open_dataset, raster_errors
 from rsccli.geo.reader import GDAL_LOG
 from rsccli.types import U8, Bool
 
@@ -141,8 +141,10 @@ def read_colours(path: Path, bands: tuple[int, ...] | None = None) -> U8:
     with open_dataset(str(path)) as source, raster_errors(str(path), "read"):
         if source.dtypes[0] != "uint8":
             raise InputError(f"{path}: {source.dtypes[0]} values, not 8-bit")
+        wanted = list(bands or colour_bands(source.colorinterp))
+        check_whole(str(path), source, len(wanted))
         GDAL_LOG.take()
-        values = source.read(list(bands or colour_bands(source.colorinterp)))
+        values = source.read(wanted)
         palette = palette_of(source)
         lines = GDAL_LOG.take()
     if lines:
@@ -188,6 +190,7 @@ def read_pair(pre: Path, post: Path) -> PairPixels:
 def stretched(path: Path, bands: tuple[int, ...], table: Any) -> U8:  # noqa: ANN401 - a Lut
     """Bands of a raster through a lookup table, uint8 (3, H, W)."""
     with open_dataset(str(path)) as source, raster_errors(str(path), "read"):
+        check_whole(str(path), source, len(bands))
         values = source.read(list(bands))
     return expand(table.apply(values), None)
 

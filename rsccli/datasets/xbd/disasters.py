@@ -80,7 +80,7 @@ def read_disasters(path: Path | None) -> DisasterMap:
         table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not TOML or JSON in UTF-8: {error}") from error
     if not isinstance(table, dict) or not table:
         raise InputError(f'{path}: write one line for each disaster, for example: hurricane-harvey = "flooding"')

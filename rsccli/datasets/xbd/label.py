@@ -142,6 +142,8 @@ def _gsd_m(rows: Sequence[Mapping[str, Any]], px: Shapes, degrees: object, size_
         return None
     points, lonlat = np.concatenate(sources), np.concatenate(targets)
     columns = np.column_stack([points, np.ones(len(points))])
+    if not (np.isfinite(points).all() and np.isfinite(lonlat).all()):
+        return None
     fit, _, rank, _ = np.linalg.lstsq(columns, lonlat, rcond=None)
     size = abs(float(np.linalg.det(fit[:2]))) ** 0.5
     if rank < 3 or size == 0 or not np.abs(columns @ fit - lonlat).max() <= FIT_PX * size:

@@ -91,7 +91,7 @@ def _counts(values: Mapping[str, Any], where: str) -> dict[str, int] | None:
     if isinstance(given, str) and given.strip():
         try:
             given = json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: counts is no object of levels and numbers: {given!r:.60}") from error
     if given in (None, ""):
         given = {name: values[name] for level in LEVELS for name in (level, level.replace("-", "_")) if name in values}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,15 +32,34 @@ def load(folder: Path, device: str) -> SentenceTransformer:
             f"{folder} is no sentence-transformers model: {what}; save one there with "
             f"SentenceTransformer(...).save({str(folder)!r}) on a machine that has it"
         )
+    _refuse_other_classes(folder)
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise ModelError("sentence embeddings need sentence-transformers: pip install 'rsccli[neural]'") from error
     try:
-        model: SentenceTransformer = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        model: SentenceTransformer = SentenceTransformer(
+            str(folder), device=device, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # whatever the files make it raise
         raise ModelError(f"{folder} cannot be loaded as a sentence-transformers model: {error}") from error
     return model
+
+
+def _refuse_other_classes(folder: Path) -> None:
+    """The parts of a model are classes by name: any class of any module that is installed, were it not for this.
+
+    Raises:
+        ModelError: a part that is none of the library's own.
+    """
+    path = folder / MARK
+    try:
+        kinds = [str(part["type"]) for part in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): save the model again") from error
+    other = [kind for kind in kinds if not kind.startswith("sentence_transformers.")]
+    if other:
+        raise ModelError(f"{path} names {other[0][:80]!r}, which is no part of sentence-transformers: not loaded")
 
 
 class SentenceCosine(Metric):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _json(text: str, where: str) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}") from error
 
 
@@ -194,7 +195,7 @@ def _image(values: Mapping[str, Any], date: str, where: str, folder: Path) -> Pa
         known = ", ".join(sorted(map(str, values))[:8]) or "nothing"
         raise InputError(f"{where}: no {date}: give the path of that image (it has {known})")
     path = folder / value
-    if not path.is_file():
+    if not os.path.isfile(path):  # of a name that is too long Path.is_file makes an error
         raise InputError(f"{where}: {date} is {value}, but there is no file {path}")
     return path
 

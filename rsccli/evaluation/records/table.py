@@ -17,6 +17,7 @@ from rsccli.errors import InputError
 from rsccli.evaluation.records.columns import Role
 from rsccli.evaluation.records.fields import Row, read_rows
 from rsccli.evaluation.records.record import CaptionRecord
+from rsccli.output.formulas import shielded, unshielded
 from rsccli.output.text import storable
 
 # Sentences of one cell in a column of this name may stand between bars, as in files of training pairs.
@@ -27,7 +28,11 @@ def header_of(text: str) -> tuple[list[str], str]:
     """Names of the columns in lower case, and what separates them."""
     first = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    return [name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])], delimiter
+    try:
+        names = next(csv.reader([first], delimiter=delimiter), [])
+    except csv.Error:
+        names = first.split(delimiter)  # damaged: whoever reads the whole file says where
+    return [name.strip().lower() for name in names], delimiter
 
 
 def read_table(
@@ -60,6 +65,7 @@ def read_table(
 
 
 def _cell(name: str, value: str) -> object:
+    value = unshielded(value)
     if name.strip().lower() == _JOINED and "|" in value and not value.lstrip().startswith("["):
         return value.split("|")
     return value
@@ -90,9 +96,9 @@ def table_bytes(records: Iterable[CaptionRecord]) -> bytes:
         name = "" if record.keyed == "pre and post" else record.key
         extra = [_text(getattr(record, column)) for column in optional]
         for caption in record.captions or ("",):
-            rows.writerow([storable(name), storable(caption), *extra])
+            rows.writerow([shielded(storable(name)), shielded(storable(caption)), *extra])
     return out.getvalue().encode()
 
 
 def _text(value: str | bool | None) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else storable(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else shielded(storable(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def _arrays(path: Path) -> dict[str, Array]:
             raise ValueError("a single array, .npy")
         with found:
             return {name: _finite(path, name, found[name]) for name in found.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not an archive of arrays (.npz) of numpy ({error})") from error
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import orjson
 
 from rsccli.errors import InputError, UsageProblem
-from rsccli.output.facts import facts_from_json
+from rsccli.output.facts import facts_from_json, sensible
 from rsccli.output.features import Feature
 from rsccli.output.paths import sidecar
 from rsccli.output.readers.csv import read_csv
@@ -66,7 +66,22 @@ def read_outputs(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist or is no file; name an output of rsccli caption")
     facts, features = reader(path)
-    return (_sidecar_facts(path) if facts is None else facts), features
+    facts = _sidecar_facts(path) if facts is None else facts
+    if facts is not None:
+        sensible(facts, str(path))
+    return facts, features if facts is None else _of_the_grid(path, features, facts)
+
+
+def _of_the_grid(path: Path, features: Iterator[Feature], facts: RunFacts) -> Iterator[Feature]:
+    """The same, while every tile begins on the run's grid."""
+    for feature in features:
+        top, left = feature.tile_row * facts.stride, feature.tile_col * facts.stride
+        if top >= facts.grid.height or left >= facts.grid.width:
+            raise InputError(
+                f"{path}: tile {feature.id[:40]} (row {feature.tile_row}, column {feature.tile_col}) lies outside of "
+                "its own run's grid; make the output again with rsccli caption"
+            )
+        yield feature
 
 
 def _sidecar_facts(path: Path) -> RunFacts | None:

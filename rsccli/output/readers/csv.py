@@ -10,6 +10,7 @@ import shapely
 
 from rsccli.errors import InputError
 from rsccli.output.features import PROPERTIES, Feature
+from rsccli.output.formulas import unshielded
 from rsccli.output.readers.build import build_feature, rings_of_shapes
 from rsccli.types import RunFacts
 
@@ -27,8 +28,8 @@ def _features(path: Path) -> Iterator[Feature]:
                 raise InputError(f"{path}: no columns id, status, wkt; name an output of rsccli caption")
             for row in rows:
                 where = f"{path}, line {rows.line_num}"
-                values = {name: row.get(name) or None for name in PROPERTIES}
-                shape = shapely.from_wkt(row["wkt"])
-                yield build_feature(where, row["id"], rings_of_shapes(where, shape), values)
+                values = {name: unshielded(row.get(name) or "") or None for name in PROPERTIES}
+                shape = shapely.from_wkt(row["wkt"] or "")
+                yield build_feature(where, unshielded(row["id"]), rings_of_shapes(where, shape), values)
     except (OSError, UnicodeDecodeError, csv.Error, shapely.GEOSException) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); make it again with rsccli caption") from error

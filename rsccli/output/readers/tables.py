@@ -12,6 +12,7 @@ import pyogrio
 import shapely
 
 from rsccli.errors import InputError
+from rsccli.geo.vectors import VECTOR_ERRORS, check_vector
 from rsccli.output.facts import facts_from_json
 from rsccli.output.features import PROPERTIES, Feature
 from rsccli.output.readers.build import build_feature, rings_of_shapes
@@ -22,10 +23,11 @@ _BATCH = 4096
 
 def read_ogr(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     """GeoPackage or FlatGeobuf; the facts are layer metadata."""
+    check_vector(str(path))
     try:
         layer = _layer(path)
         info = pyogrio.read_info(path, layer=layer)
-    except (RuntimeError, ValueError) as error:
+    except VECTOR_ERRORS as error:
         raise _damaged(path, error) from error
     if "status" not in info["fields"].tolist():
         raise InputError(f"{path}: its layer has no column 'status'; name an output of rsccli caption")
@@ -36,9 +38,10 @@ def read_parquet(path: Path) -> tuple[RunFacts | None, Iterator[Feature]]:
     """GeoParquet; the facts are the key ``rsccli`` of the file's metadata."""
     try:
         metadata = pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
+        names = set(metadata.schema.to_arrow_schema().names)
+    except (*VECTOR_ERRORS, pa.ArrowException) as error:
         raise _damaged(path, error) from error
-    if not {"id", "status", "geometry"} <= set(metadata.schema.to_arrow_schema().names):
+    if not {"id", "status", "geometry"} <= names:
         raise InputError(f"{path}: no columns id, status, geometry; name an output of rsccli caption")
     text = (metadata.metadata or {}).get(b"rsccli")
     return _facts(text, path), _parquet_features(path)
@@ -58,7 +61,7 @@ def _ogr_features(path: Path, layer: str) -> Iterator[Feature]:
             for batch in batches:
                 yield from _rows(path, start, batch, name)
                 start += batch.num_rows
-    except (RuntimeError, OSError, pa.ArrowException) as error:
+    except (*VECTOR_ERRORS, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 
@@ -69,7 +72,7 @@ def _parquet_features(path: Path) -> Iterator[Feature]:
             for batch in source.iter_batches(_BATCH, columns=["id", *PROPERTIES, "geometry"]):
                 yield from _rows(path, start, batch, "geometry")
                 start += batch.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (*VECTOR_ERRORS, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 

@@ -13,6 +13,8 @@ from rsccli.output.summary import RankedTile, Summary
 from rsccli.types import RunFacts
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~!]")
+#: What many programs make a link of by themselves.
+_ADDRESS = re.compile(r"\b(https?|ftp|mailto|xmpp|www)([:.])", re.IGNORECASE)
 
 
 def render_markdown(summary: Summary, facts: RunFacts | None) -> str:
@@ -70,7 +72,7 @@ def _list(title: str, items: Iterable[str]) -> list[str]:
 def plain_text(value: str) -> str:
     """Any text as plain words within a line: on one line, markup escaped."""
     flat = " ".join(value.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\g<0>", flat)
+    return _ADDRESS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", flat))
 
 
 def _item(value: str) -> str:

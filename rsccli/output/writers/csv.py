@@ -9,12 +9,16 @@ from pathlib import Path
 import shapely
 
 from rsccli.output.features import PROPERTIES, Feature, properties
+from rsccli.output.formulas import shielded
 from rsccli.output.writers.batches import batches_of, shapes
 from rsccli.types import RunFacts
 
 
 class CsvWriter:
-    """CSV in UTF-8, comma separated (RFC 4180); an empty field is an unknown value."""
+    """CSV in UTF-8, comma separated (RFC 4180); an empty field is an unknown value.
+
+    Texts that a spreadsheet would compute have an apostrophe before them, see `rsccli.output.formulas`.
+    """
 
     name = "CSV"
 
@@ -28,10 +32,10 @@ class CsvWriter:
                 wkts = shapely.to_wkt(shapes(batch), rounding_precision=7, trim=True)
                 for feature, wkt in zip(batch, wkts.tolist(), strict=True):
                     values = properties(feature).values()
-                    rows.writerow([feature.id, *(_cell(value) for value in values), wkt])
+                    rows.writerow([shielded(feature.id), *(_cell(value) for value in values), wkt])
 
 
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else value
+    return "" if value is None else shielded(value) if isinstance(value, str) else value

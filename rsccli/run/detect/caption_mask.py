@@ -7,19 +7,23 @@ in reading order; nothing is blended: `rsccli detect` does that.
 from __future__ import annotations
 
 import base64
+import errno
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import rasterio
+from rasterio.windows import Window
 
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.geo.tiles import TilePlan
 from rsccli.models.captioner import Captioner, CaptionerInfo, CaptionsAndDetects
 from rsccli.run.detect.codes import CHANGE, NODATA, NOT_JUDGED, UNCHANGED, Legend
-from rsccli.run.detect.rasters import WorkRaster, run_tags, write_mask
-from rsccli.types import U8, Bool, Caption, Detection, PxWindow, RunFacts, TileRecord
+from rsccli.run.detect.rasters import WorkRaster, run_tags, told, write_mask
+from rsccli.run.own import own_pixels
+from rsccli.types import U8, Bool, Caption, Detection, PxWindow, RunFacts, Tile, TileRecord
 
 #: How a reason begins where a caption says what its mask does not show.
 INCONSISTENT = "inconsistent"
@@ -90,12 +94,12 @@ def unpack(text: str, height: int, width: int) -> U8:
 
 
 def write_caption_mask(
-    path: Path, plan: TilePlan, records: Iterable[TileRecord], legend: Legend, facts: RunFacts
+    path: Path, plan: TilePlan, records: Callable[[], Iterable[TileRecord]], legend: Legend, facts: RunFacts
 ) -> None:
     """Make the raster of the tiles of a finished run.
 
     Args:
-        records: by row and column.
+        records: of all tiles by row and column, anew with each call.
 
     Raises:
         OutputError: it cannot be written; nothing is left behind.
@@ -107,13 +111,9 @@ def write_caption_mask(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         with WorkRaster(folder / path.name, grid) as raster:
-            for record in records:
-                if record.mask is None:
-                    continue
-                col, row, width, height = plan.tile(record.row, record.col).px_window
-                codes = unpack(record.mask, height, width)
-                inside = PxWindow(col, row, min(width, grid.width - col), min(height, grid.height - row))
-                raster.write(inside, np.ascontiguousarray(codes[: inside.height, : inside.width]))
+            for _, inside, codes in _masks(plan, records()):
+                raster.write(inside, np.ascontiguousarray(codes))
+        _check_work(folder / path.name, plan, records())
         write_mask(folder / path.name, path, legend, run_tags(facts))
     except OSError as error:
         raise OutputError(
@@ -121,3 +121,30 @@ def write_caption_mask(
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _masks(plan: TilePlan, records: Iterable[TileRecord]) -> Iterator[tuple[Tile, PxWindow, U8]]:
+    """Tiles with a mask, the window of the grid that each covers, and its codes there."""
+    grid = plan.grid
+    for record in records:
+        if record.mask is None:
+            continue
+        tile = plan.tile(record.row, record.col)
+        col, row, width, height = tile.px_window
+        inside = PxWindow(col, row, min(width, grid.width - col), min(height, grid.height - row))
+        yield tile, inside, unpack(record.mask, height, width)[: inside.height, : inside.width]
+
+
+def _check_work(path: Path, plan: TilePlan, records: Iterable[TileRecord]) -> None:
+    """Whether every pixel reached the disk: GDAL lets a write that failed pass where a later one succeeds.
+
+    Raises:
+        OSError: one did not.
+    """
+    with told(path), rasterio.open(path) as file:
+        for tile, inside, codes in _masks(plan, records):
+            found = file.read(1, window=Window(*inside))
+            own = own_pixels(plan, tile)
+            same = found == codes
+            if not (same if own is None else same | ~own[: inside.height, : inside.width]).all():
+                raise OSError(errno.EIO, "the raster is incomplete, as on a full disk")

@@ -169,12 +169,7 @@ def prepare_detect(job: DetectJob) -> PreparedDetect:
     Raises:
         UsageProblem, OutputError: outputs that cannot be written. InputError, ModelError: see `prepare_job`.
     """
-    started = job.output is not None and job.resume and (work_folder(job.output) / "journal").exists()
-    if job.output is not None:
-        _check_output(job.output, job.overwrite or started)
-    for path, flag in ((job.mask, "--mask"), (job.score, "--score")):
-        if path is not None:
-            check_raster(path, flag, job.overwrite or started)
+    check_free(job)
     given = [path.absolute() for path in (job.output, job.mask, job.score) if path is not None]
     if len(set(given)) < len(given):
         raise UsageProblem("polygons, mask and score must be different files")
@@ -187,6 +182,20 @@ def prepare_detect(job: DetectJob) -> PreparedDetect:
     base = replace(base, pair=pair, spec=spec, facts=replace(base.facts, spec_hash=spec.hash))
     least = job.min_area_m2 if job.min_area_m2 is not None else LEAST_PX * grid_gsd_m(pair.grid) ** 2
     return PreparedDetect(job, base, least)
+
+
+def check_free(job: DetectJob) -> None:
+    """Find out whether all outputs can be written; those of a stopped run of the same command may be replaced.
+
+    Raises:
+        UsageProblem, OutputError: outputs that cannot be written.
+    """
+    started = job.output is not None and job.resume and (work_folder(job.output) / "journal").exists()
+    if job.output is not None:
+        _check_output(job.output, job.overwrite or started)
+    for path, flag in ((job.mask, "--mask"), (job.score, "--score")):
+        if path is not None:
+            check_raster(path, flag, job.overwrite or started)
 
 
 def _check_output(path: Path, overwrite: bool) -> None:

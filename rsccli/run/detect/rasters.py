@@ -7,6 +7,7 @@ and QGIS look for them there, and in the tag ``CODES`` of the file itself.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ from xml.sax.saxutils import escape
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rsccli import __version__
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.output.qgis.rasters import write_mask_style, write_score_style
+from rsccli.output.text import storable
 from rsccli.output.writers.atomic import replacing
 from rsccli.run.detect.codes import NODATA, SCORE_STEPS, UNCHANGED, Legend
 from rsccli.types import U8, Grid, PxWindow, RunFacts
@@ -67,7 +70,8 @@ def told(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (RasterioError, CPLE_BaseError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, SystemError) as error:
+        # SystemError is what rasterio makes of a failure that GDAL says nothing of.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip() or "failed"
         raise OutputError(
             f"cannot write {path}: {reason}; free space there or name another place, then run the same command again"
@@ -133,12 +137,12 @@ def write_mask(work: Path, path: Path, legend: Legend, tags: Mapping[str, str]) 
     Raises:
         OutputError: it cannot be written; nothing is left behind.
     """
-    with told(path), rasterio.open(work, "r+") as file:
+    with told(path), rasterio.open(work, "r+", driver="GTiff") as file:
         file.write_colormap(1, {code: legend.colours.get(code, (0, 0, 0, 0)) for code in range(256)})
         file.set_band_description(1, "kind of change")
         codes = "; ".join(f"{code}={name}" for code, name in legend.names.items())
         file.update_tags(**tags, CODES=codes, TIFFTAG_SOFTWARE=f"rsccli {__version__}")
-    _write_cog(work, path, "mode")
+    _write_cog(work, path, "mode", tags, coloured=True)
     with replacing(path.with_name(f"{path.name}.aux.xml")) as part:
         part.write_text(_category_names(legend), encoding="utf-8")
     # A palette has no transparency; a style has.
@@ -152,15 +156,15 @@ def write_score(work: Path, path: Path, tags: Mapping[str, str]) -> None:
     Raises:
         OutputError: it cannot be written; nothing is left behind.
     """
-    with told(path), rasterio.open(work, "r+") as file:
+    with told(path), rasterio.open(work, "r+", driver="GTiff") as file:
         file.scales, file.offsets = (1 / SCORE_STEPS,), (0.0,)
         file.set_band_description(1, "probability of change")
         file.update_tags(**tags, TIFFTAG_SOFTWARE=f"rsccli {__version__}")
-    _write_cog(work, path, "average")
+    _write_cog(work, path, "average", tags, coloured=False)
     write_score_style(path)
 
 
-def _write_cog(work: Path, path: Path, resampling: str) -> None:
+def _write_cog(work: Path, path: Path, resampling: str, tags: Mapping[str, str], coloured: bool) -> None:
     with told(path), replacing(path) as part:
         rasterio.shutil.copy(
             work,
@@ -174,12 +178,46 @@ def _write_cog(work: Path, path: Path, resampling: str) -> None:
             sparse_ok="true",
             num_threads="1",
         )
+        _check_copy(work, part, tags, coloured)
+
+
+def _check_copy(work: Path, made: Path, tags: Mapping[str, str], coloured: bool) -> None:
+    """Whether a copy is whole: GDAL lets a write that failed pass where a later one succeeds, and only prints a line.
+
+    Raises:
+        OSError: something is missing. RasterioError: a block cannot be decoded.
+    """
+    with rasterio.open(work) as before, rasterio.open(made) as after:
+        whole = (
+            after.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
+            and tags.keys() <= after.tags().keys()
+            and before.descriptions == after.descriptions
+            and None not in after.descriptions
+            and (before.scales, before.nodatavals) == (after.scales, after.nodatavals)
+            and (after.colorinterp[0] == ColorInterp.palette) == coloured
+            and bool(after.overviews(1)) == (max(after.shape) > _BLOCK)
+            and all((before.read(window=part) == after.read(window=part)).all() for part in _parts(after))
+        )
+        levels = len(after.overviews(1))
+    if not whole:
+        raise OSError(errno.EIO, "the raster is incomplete, as on a full disk")
+    for level in range(levels):
+        with rasterio.open(made, overview_level=level) as overview:
+            for part in _parts(overview):
+                overview.read(window=part)
+
+
+def _parts(file: rasterio.DatasetReader) -> Iterator[Window]:
+    """Windows of whole blocks, a few MB each."""
+    for top in range(0, file.height, _BLOCK):
+        for left in range(0, file.width, 16 * _BLOCK):
+            yield Window(left, top, min(16 * _BLOCK, file.width - left), min(_BLOCK, file.height - top))
 
 
 def _category_names(legend: Legend) -> str:
     """The sidecar that GDAL calls PAM: a name for each code from 0 on."""
     names = legend.names
-    lines = [f"      <Category>{escape(names.get(code, ''))}</Category>" for code in range(NODATA + 1)]
+    lines = [f"      <Category>{escape(storable(names.get(code, '')))}</Category>" for code in range(NODATA + 1)]
     return (
         '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
         + "\n".join(lines)

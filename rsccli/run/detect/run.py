@@ -28,12 +28,13 @@ from rsccli.run.caption import Progress
 from rsccli.run.detect.codes import CHANGE, NOT_JUDGED, SCORE_STEPS, Legend
 from rsccli.run.detect.found import Found, Kind
 from rsccli.run.detect.ground import F64, pixel_areas_m2
-from rsccli.run.detect.job import PreparedDetect
+from rsccli.run.detect.job import PreparedDetect, check_free
 from rsccli.run.detect.place import place_regions
 from rsccli.run.detect.polygons import Region, Tracer
 from rsccli.run.detect.rasters import WorkRaster, run_tags, told, write_mask, write_score
 from rsccli.run.detect.scan import block_counts, row_file, scan
 from rsccli.run.line_journal import LineJournal
+from rsccli.run.lock import OutputLock
 from rsccli.run.signals import StopRequest
 from rsccli.types import U8, PxWindow
 
@@ -51,12 +52,20 @@ def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old:
     job, folder = prepared.job, prepared.folder
     if job.output is None or folder is None:
         raise UsageProblem("run_detect writes a file: use stream_detect for a stream")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}. Choose another place with -o") from error
-    part = folder / job.output.name
-    with StopRequest() as stop, _journal(prepared, folder) as journal:
+    with StopRequest() as stop, OutputLock(job.output):
+        # Once more, now that nobody else writes: another process may have finished this output in the meantime.
+        check_free(job)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}. Choose another place with -o") from error
+        return _detect_into(prepared, folder, job.output, stop, progress)
+
+
+def _detect_into(prepared: PreparedDetect, folder: Path, output: Path, stop: StopRequest, progress: Progress) -> Found:
+    """The same with the lock held."""
+    part = folder / output.name
+    with _journal(prepared, folder) as journal:
         try:
             seen = _look(prepared, journal, stop, progress)
         except BaseException:
@@ -67,10 +76,10 @@ def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old:
         with _rasters(prepared, folder, seen.legend) as rasters:
             write_rows(part, _rows(prepared, folder, seen, rasters, stop), prepared.sheet(seen.legend))
         try:
-            os.replace(part, job.output)
-            sync(job.output.parent)
+            os.replace(part, output)
+            sync(output.parent)
         except OSError as error:
-            raise OutputError(f"cannot write {job.output}: {error.strerror}; name another place with -o") from error
+            raise OutputError(f"cannot write {output}: {error.strerror}; name another place with -o") from error
         shutil.rmtree(folder, ignore_errors=True)
     return seen.found
 

@@ -7,7 +7,7 @@ journal. A stopped run goes on with the first row that has no line; what rows le
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ from rsccli.errors import ModelError, StoppedError
 from rsccli.geo.tiles import TilePlan
 from rsccli.models.captioner import Detects
 from rsccli.run.caption import Progress
+from rsccli.run.checked import asked, checked_detection
 from rsccli.run.detect.job import PreparedDetect
 from rsccli.run.detect.rasters import WorkRaster
 from rsccli.run.detect.stitch import Stitcher
@@ -25,7 +26,7 @@ from rsccli.run.line_journal import LineJournal
 from rsccli.run.loop import Room
 from rsccli.run.signals import StopRequest
 from rsccli.run.visit import Visit, in_parts, visit_tiles
-from rsccli.types import Detection
+from rsccli.types import Detection, TilePair
 
 # Of the reasons why tiles failed, or were not judged.
 _REASONS_KEPT = 20
@@ -112,6 +113,7 @@ class _Scan:
     ) -> None:
         base = prepared.base
         self._plan, self._detector, self._journal = base.pair.plan, detector, journal
+        self._name = base.info.name
         self._stop, self._progress = stop, progress
         self._anyway = prepared.job.judge_anyway
         self._folder = journal.path.parent
@@ -167,10 +169,15 @@ class _Scan:
                 looked.failures.append(f"{unlooked.tile.id}: {unlooked.reason}")
             else:
                 looked.nodata += 1
-        found = in_parts(self._detector.detect, [read.pair for read in visit.reads], self._room)
+        found = in_parts(self._detect, [read.pair for read in visit.reads], self._room)
         for read, detection in zip(visit.reads, found, strict=True):
             self._stitcher.add(read.pair.tile, self._judged(read.pair.tile.id, detection, looked), read.pair.valid)
         self._progress(len(visit.unlooked) + len(visit.reads), False)
+
+    def _detect(self, pairs: Sequence[TilePair]) -> list[Detection]:
+        seen = asked(self._detector.detect, pairs, self._name)
+        kinds = len(self._detector.class_names)
+        return [checked_detection(each, pair, self._name, kinds) for each, pair in zip(seen, pairs, strict=True)]
 
     def _judged(self, tile: str, detection: Detection | ModelError, looked: Looked) -> Detection | None:
         if isinstance(detection, ModelError):

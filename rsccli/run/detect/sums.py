@@ -86,7 +86,7 @@ class CarryStore:
         path = self._path(block_row, block_col)
         if not path.exists():
             return None
-        with np.load(path) as kept:
+        with np.load(path, allow_pickle=False) as kept:
             return Sums(kept["weight"], kept["joint"], kept["seen"])
 
     def forget(self, block_row: int) -> None:

@@ -13,6 +13,7 @@ import shapely
 
 from rsccli.errors import CrsError, InputError
 from rsccli.geo.geometry import WGS84, parse_crs
+from rsccli.geo.vectors import VECTOR_ERRORS, check_vector
 from rsccli.models.outlines import LEVELS
 from rsccli.run.labels.buildings import Shapes
 
@@ -90,8 +91,8 @@ def _text(value: object) -> str | None:
 
 def _read_ogr(path: str, field: str | None) -> Table:
     import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
 
+    check_vector(path, "the labels cannot be read")
     try:
         with warnings.catch_warnings():
             # What pyogrio warns of (odd members of GeoJSON, say) does not change where a building lies.
@@ -110,7 +111,7 @@ def _read_ogr(path: str, field: str | None) -> Table:
             disaster = _find(DISASTER_FIELD, columns[layer])
             wanted = [column, *([disaster] if disaster and disaster != column else [])]
             meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, columns=wanted, force_2d=True)
-    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
+    except VECTOR_ERRORS as error:
         raise InputError(f"{path}: the labels cannot be read: {error}") from error
     by_name = dict(zip((str(name) for name in meta["fields"]), data, strict=True))
     values = _objects(by_name[column])

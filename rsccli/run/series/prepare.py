@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import orjson
 from rsccli import __version__
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.geo.grid import common_grid, grid_gsd_m
-from rsccli.geo.identity import identify
 from rsccli.geo.pair import PairOptions, grid_options
 from rsccli.models.captioner import CaptionerInfo
 from rsccli.models.devices import worker_devices
@@ -22,6 +20,7 @@ from rsccli.output.timeline.facts import SeriesImage
 from rsccli.output.timeline.pairs import PairChoice, SeriesPair, choose_pairs
 from rsccli.output.writers import WRITERS
 from rsccli.run.caption import CaptionJob
+from rsccli.run.contents import name_and_content
 from rsccli.run.series.images import DatedImage, find_images
 from rsccli.types import Grid
 
@@ -171,8 +170,8 @@ def _spec(series: PreparedSeries) -> dict[str, Any]:
         "pairs": [pair.label for pair in series.pairs],
         "geometry": _geometry(template.geometry, series.grid),
         "model": {"name": series.info.name, "revision": series.info.revision},
-        "captioner": {**captioner, "prompt": _file_too(template.captioner.prompt)},
-        "asking": {**asdict(template.asking), "labels": _file_too(template.asking.labels)},
+        "captioner": {**captioner, "prompt": name_and_content(template.captioner.prompt)},
+        "asking": {**asdict(template.asking), "labels": name_and_content(template.asking.labels)},
         "batch_size": series.batch_size,
         "min_valid": template.min_valid,
         "report": template.report,
@@ -182,19 +181,9 @@ def _spec(series: PreparedSeries) -> dict[str, Any]:
 
 def _geometry(options: PairOptions, grid: Grid) -> dict[str, Any]:
     made = asdict(replace(options, cache_mb=0, grid=None))
-    made["aoi"] = _file_too(options.aoi)
+    made["aoi"] = name_and_content(options.aoi)
     made["grid"] = [grid.crs, *(float(v) for v in tuple(grid.transform)[:6]), grid.width, grid.height]
     return made
-
-
-def _file_too(name: str | None) -> str | None:
-    """A name, with what its file holds where there is one: it may be edited between two runs."""
-    if name is None or not Path(name).is_file():
-        return name
-    path = Path(name)
-    if path.stat().st_size > 64 * 2**20:
-        return f"{name} {identify(name)}"
-    return f"{name} sha256={hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
 def _started_batch_size(journal: Path) -> int | None:

@@ -26,7 +26,7 @@ from rsccli.output.timeline.pairs import SeriesPair
 from rsccli.output.timeline.summary import SeriesJudge, Timeline, build_timeline
 from rsccli.output.writers.atomic import replacing
 from rsccli.run.caption import PreparedJob, Progress, failed_tiles, prepare_job, run_caption
-from rsccli.run.captioners import Crew, LoadedModels, load_models
+from rsccli.run.kept import KeptModels
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.series.prepare import JOURNAL, TIMELINE, PreparedSeries
 from rsccli.run.signals import StopRequest
@@ -34,25 +34,6 @@ from rsccli.types import RunFacts
 
 #: Progress of one pair while it is captioned: given its place in the series, what is prepared, and how many there are.
 PairProgress = Callable[[int, SeriesPair, PreparedJob], AbstractContextManager[Progress]]
-
-
-class KeptModels:
-    """Models that are loaded once, when the first pair needs them."""
-
-    def __init__(self) -> None:
-        self._loaded: LoadedModels | None = None
-
-    def __call__(self, crew: Crew, batch_size: int) -> LoadedModels:
-        """The models of a crew: every pair of a series has the same."""
-        if self._loaded is None:
-            self._loaded = load_models(crew, batch_size)
-        return self._loaded
-
-    def close(self) -> None:
-        """Close them."""
-        if self._loaded is not None:
-            self._loaded.close()
-            self._loaded = None
 
 
 def run_series(series: PreparedSeries, progress: PairProgress) -> Timeline:

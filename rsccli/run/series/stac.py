@@ -59,12 +59,17 @@ def read_item_collection(path: Path, asset: str | None) -> list[StacImage]:
 
 def _image(item: Mapping[str, Any], path: Path, asset: str | None) -> StacImage:
     name = str(item.get("id", "?"))
-    assets = {str(key): value for key, value in dict(item["assets"]).items() if isinstance(value, Mapping)}
+    given = item["assets"] if isinstance(item["assets"], Mapping) else {}
+    assets = {str(key): value for key, value in given.items() if isinstance(value, Mapping)}
     key = _key(assets, f"{path}: item {name}", asset)
     href = assets[key].get("href")
     if not isinstance(href, str) or not href:
         raise InputError(f"{path}: item {name}: its asset {key!r} has no href")
-    properties = item.get("properties") or {}
+    if href.startswith(("/vsi", "<")):
+        # A collection is a list of files and addresses. These are orders for GDAL.
+        raise InputError(f"{path}: item {name}: the href {href[:80]!r} is neither a file nor an address")
+    properties = item.get("properties")
+    properties = properties if isinstance(properties, Mapping) else {}
     when = properties.get("datetime") or properties.get("start_datetime")
     return StacImage(name, _resolved(href, item, path), str(when) if when else None)
 
@@ -77,12 +82,12 @@ def _key(assets: Mapping[str, Mapping[str, Any]], where: str, asked: str | None)
         return asked
     for key in VISUAL:
         found = next((name for name in assets if name.lower() == key), None)
-        if found is not None and not _NOT_IMAGES & set(assets[found].get("roles") or ()):
+        if found is not None and not _NOT_IMAGES & _roles(assets[found]):
             return found
     images = [
         name
         for name, asset in assets.items()
-        if str(asset.get("type", "")).lower().startswith(_RASTER) and not _NOT_IMAGES & set(asset.get("roles") or ())
+        if str(asset.get("type", "")).lower().startswith(_RASTER) and not _NOT_IMAGES & _roles(asset)
     ]
     if len(images) == 1:
         return images[0]
@@ -91,11 +96,24 @@ def _key(assets: Mapping[str, Mapping[str, Any]], where: str, asked: str | None)
 
 def _resolved(href: str, item: Mapping[str, Any], path: Path) -> str:
     """An absolute address, or a path relative to the item's own address, else to the file."""
-    if urlparse(href).scheme or href.startswith("/"):
+    if _scheme(href) or href.startswith("/"):
         return href.removeprefix("file://")
-    for link in item.get("links") or ():
+    links = item.get("links")
+    for link in links if isinstance(links, list) else ():
         if isinstance(link, Mapping) and link.get("rel") == "self":
             base = str(link.get("href", ""))
-            if urlparse(base).scheme in ("http", "https", "s3"):
+            if _scheme(base) in ("http", "https", "s3"):
                 return urljoin(base, href)
     return str(path.parent / href)
+
+
+def _scheme(address: str) -> str:
+    try:
+        return urlparse(address).scheme
+    except ValueError:  # brackets that are no address of IPv6
+        return ""
+
+
+def _roles(asset: Mapping[str, Any]) -> set[str]:
+    roles = asset.get("roles")
+    return {role for role in roles if isinstance(role, str)} if isinstance(roles, list) else set()
