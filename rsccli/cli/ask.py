@@ -15,19 +15,17 @@ from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
-    from rsccli.geo.pair import PairOptions
     from rsccli.run.ask.job import Asking, PreparedAsk
+    from rsccli.run.caption import CaptionJob
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("ask")(with_group(ask, "geometry", flags.pair_options))
+    app.command("ask")(with_group(ask, "pair", tilewise.PAIR))
 
 
 def ask(
-    pre: tilewise.Pre,
-    post: tilewise.Post,
-    geometry: PairOptions,
+    *,
     output: Annotated[
         str,
         typer.Option(
@@ -40,6 +38,7 @@ def ask(
             "- streams GeoJSONSeq to stdout.",
         ),
     ],
+    pair: CaptionJob,
     question: Annotated[
         str | None,
         typer.Argument(
@@ -68,16 +67,6 @@ def ask(
             show_envvar=False,
         ),
     ] = None,
-    overwrite: tilewise.Overwrite = False,
-    resume: tilewise.Resume = True,
-    model: tilewise.Model = "rsccli-small",
-    device: tilewise.Device = "auto",
-    provider_option: tilewise.ProviderOption = None,
-    max_new_tokens: tilewise.MaxNewTokens = None,
-    batch_size: tilewise.BatchSize = None,
-    threads: tilewise.Threads = None,
-    jobs: tilewise.Jobs = 2,
-    min_valid: tilewise.MinValid = 0.1,
     report: Annotated[
         bool,
         typer.Option(
@@ -107,34 +96,10 @@ def ask(
       rsccli ask pre.tif post.tif --questions questions.txt -o answers.geojson -m BUNDLE
       rsccli ask pre.tif post.tif "Where are new buildings?" -o answers.geojson --json | jq -r '.answers[].text'
     """
-    from rsccli.models.captioner import CaptionerOptions
-    from rsccli.models.providers import parse_provider_options
     from rsccli.run.ask.job import prepare_ask, read_questions, run_ask, stream_ask
-    from rsccli.run.caption import CaptionJob
     from rsccli.run.tilewise import TilewiseJob
 
-    job = TilewiseJob(
-        CaptionJob(
-            pre=pre,
-            post=post,
-            geometry=geometry,
-            model=model,
-            captioner=CaptionerOptions(
-                device=device,
-                # Each question stands in the prompt's place: what a bundle is asked for captions tells nothing here.
-                prompt="naive",
-                provider_options=tuple(sorted(parse_provider_options(provider_option or []).items())),
-                max_new_tokens=max_new_tokens,
-                threads=threads,
-            ),
-            batch_size=flags.parse_batch_size(batch_size),
-            min_valid=min_valid,
-            jobs=jobs,
-        ),
-        output=None if output == "-" else Path(output),
-        overwrite=overwrite,
-        resume=resume,
-    )
+    job = TilewiseJob(pair, None if output == "-" else Path(output), pair.overwrite, pair.resume)
     asked = [*([question] if question is not None else []), *(more or [])]
     asking = prepare_ask(job, [*asked, *(read_questions(questions) if questions else [])], report)
     if not quiet:

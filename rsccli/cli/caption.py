@@ -15,24 +15,22 @@ from rsccli.cli import options as flags
 from rsccli.cli import series as series_options
 from rsccli.cli import shard as shard_options
 from rsccli.cli import workers as worker_options
-from rsccli.cli.options import CountRule, CountsChoice, EdgeChoice, RadiometryChoice
+from rsccli.cli.flag_groups import with_group
+from rsccli.cli.options import CountRule, CountsChoice
 from rsccli.cli.pipes import reader_may_leave
 from rsccli.cli.summary_model import SummaryModelOption, tell_phrasing
 from rsccli.errors import FailedTilesError, UsageProblem
 
 if TYPE_CHECKING:
+    from rsccli.geo.pair import PairOptions
     from rsccli.output.summary import Summary
     from rsccli.run.caption import PreparedJob
 
 ASKING = "What a large model is asked"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("caption")(caption)
-
-
 def caption(
+    *,
     images: Annotated[
         list[str] | None,
         typer.Argument(
@@ -171,30 +169,8 @@ def caption(
     batch_size: model_options.BatchSize = None,
     threads: model_options.Threads = None,
     jobs: tilewise.Jobs = 2,
-    bands: flags.Bands = None,
-    pre_bands: flags.PreBands = None,
-    post_bands: flags.PostBands = None,
-    nodata: flags.Nodata = None,
-    pre_nodata: flags.PreNodata = None,
-    post_nodata: flags.PostNodata = None,
-    pre_crs: flags.PreCrs = None,
-    post_crs: flags.PostCrs = None,
-    rpc_height: flags.RpcHeight = None,
-    dst_crs: flags.DstCrs = None,
-    res: flags.Res = None,
-    like: flags.Like = None,
-    bbox: flags.Bbox = None,
-    aoi: flags.Aoi = None,
-    tile_size: flags.TileSize = 256,
-    overlap: flags.Overlap = None,
-    stride: flags.Stride = None,
-    edge: flags.EdgeRule = EdgeChoice.pad,
+    geometry: PairOptions,
     min_valid: tilewise.MinValid = 0.1,
-    radiometry: flags.RadiometryRule = RadiometryChoice.auto,
-    coregister: flags.Coregister = False,
-    allow_same: flags.AllowSame = False,
-    allow_upsampling: flags.AllowUpsampling = False,
-    allow_linked: flags.AllowLinked = False,
     report: Annotated[
         bool,
         typer.Option(
@@ -237,7 +213,6 @@ def caption(
             show_envvar=False,
         ),
     ] = False,
-    cache_mb: flags.CacheMb = 48,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
@@ -278,31 +253,6 @@ def caption(
 
     observe = observe_options.observe(log_json, metrics, metrics_textfile, scheduler)
     quiet = quiet or observe_options.stderr_is_log()
-    geometry = flags.pair_options(
-        bands=bands,
-        pre_bands=pre_bands,
-        post_bands=post_bands,
-        nodata=nodata,
-        pre_nodata=pre_nodata,
-        post_nodata=post_nodata,
-        pre_crs=pre_crs,
-        post_crs=post_crs,
-        rpc_height=rpc_height,
-        dst_crs=dst_crs,
-        res=res,
-        like=like,
-        bbox=bbox,
-        aoi=aoi,
-        tile_size=tile_size,
-        overlap=overlap,
-        stride=stride,
-        edge=edge,
-        radiometry=radiometry,
-        coregister=coregister,
-        allow_same=allow_same,
-        allow_upsampling=allow_upsampling,
-        cache_mb=cache_mb,
-    )
     job = CaptionJob(
         pre=images[0] if images else "",
         post=images[-1] if images else "",
@@ -354,7 +304,7 @@ def caption(
             raise UsageProblem("--shard is of one pair, not of a series: run its pairs one by one, each in shards")
         if mask is not None:
             raise UsageProblem("--mask is of one pair, not of a series: run its pairs one by one, or rsccli detect")
-        series_options.refuse_sides(pre_bands, post_bands, pre_nodata, post_nodata, pre_crs, post_crs)
+        series_options.refuse_sides(geometry)
         series_options.caption_series(series, job, Path(output), dry_run, quiet, verbose, json_output)
         return
     if manifest is not None:
@@ -400,6 +350,15 @@ def caption(
             f"{failed} of {len(prepared.pair.plan)} tiles failed (status read_error or model_error, with the reason in "
             "the feature); the output is whole"
         )
+
+
+#: The command, with the flags of a pair.
+COMMAND = with_group(caption, "geometry", flags.pair_options)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("caption")(COMMAND)
 
 
 def _print_plan(prepared: PreparedJob, as_json: bool, to: TextIO | None = None) -> None:

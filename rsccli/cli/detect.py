@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsccli.cli import options as flags
 from rsccli.cli import tilewise
 from rsccli.cli.detected import print_found, print_json, print_plan
-from rsccli.cli.options import EdgeChoice, RadiometryChoice
+from rsccli.cli.flag_groups import with_group
 from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
+if TYPE_CHECKING:
+    from rsccli.run.caption import CaptionJob
+
 RESULT = "What is told"
-#: Of a tile: neighbours share so much where nothing else is said.
-_OVERLAP_SHARE = 0.25
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("detect")(detect)
+    command = with_group(detect, "pair", tilewise.PAIR, leave_out=("max_new_tokens", "min_valid"))
+    app.command("detect")(command)
 
 
 def detect(
-    pre: tilewise.Pre,
-    post: tilewise.Post,
+    *,
     output: Annotated[
         str,
         typer.Option(
@@ -40,6 +42,7 @@ def detect(
             ".parquet .csv. - streams GeoJSONSeq to stdout.",
         ),
     ],
+    pair: CaptionJob,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -115,37 +118,6 @@ def detect(
             show_envvar=False,
         ),
     ] = False,
-    overwrite: tilewise.Overwrite = False,
-    resume: tilewise.Resume = True,
-    model: tilewise.Model = "rsccli-small",
-    device: tilewise.Device = "auto",
-    provider_option: tilewise.ProviderOption = None,
-    batch_size: tilewise.BatchSize = None,
-    threads: tilewise.Threads = None,
-    jobs: tilewise.Jobs = 2,
-    bands: flags.Bands = None,
-    pre_bands: flags.PreBands = None,
-    post_bands: flags.PostBands = None,
-    nodata: flags.Nodata = None,
-    pre_nodata: flags.PreNodata = None,
-    post_nodata: flags.PostNodata = None,
-    pre_crs: flags.PreCrs = None,
-    post_crs: flags.PostCrs = None,
-    rpc_height: flags.RpcHeight = None,
-    dst_crs: flags.DstCrs = None,
-    res: flags.Res = None,
-    like: flags.Like = None,
-    bbox: flags.Bbox = None,
-    aoi: flags.Aoi = None,
-    tile_size: flags.TileSize = 256,
-    overlap: flags.Overlap = None,
-    stride: flags.Stride = None,
-    edge: flags.EdgeRule = EdgeChoice.pad,
-    radiometry: flags.RadiometryRule = RadiometryChoice.auto,
-    coregister: flags.Coregister = False,
-    allow_same: flags.AllowSame = False,
-    allow_upsampling: flags.AllowUpsampling = False,
-    allow_linked: flags.AllowLinked = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -155,7 +127,6 @@ def detect(
             show_envvar=False,
         ),
     ] = False,
-    cache_mb: flags.CacheMb = 48,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
@@ -173,55 +144,12 @@ def detect(
       rsccli detect pre.tif post.tif -o buildings.gpkg --classes building --min-area 40 --threshold 0.7
       rsccli detect pre.tif post.tif -o changes.parquet --classes change
     """
-    from rsccli.models.captioner import CaptionerOptions
-    from rsccli.models.providers import parse_provider_options
-    from rsccli.run.caption import CaptionJob
-    from rsccli.run.detect.job import DetectJob, prepare_detect
+    from rsccli.run.detect.job import DetectJob, overlapped, prepare_detect
     from rsccli.run.detect.run import run_detect, stream_detect
 
-    if overlap is None and stride is None:
-        overlap = int(_OVERLAP_SHARE * tile_size)
-    geometry = flags.pair_options(
-        bands=bands,
-        pre_bands=pre_bands,
-        post_bands=post_bands,
-        nodata=nodata,
-        pre_nodata=pre_nodata,
-        post_nodata=post_nodata,
-        pre_crs=pre_crs,
-        post_crs=post_crs,
-        rpc_height=rpc_height,
-        dst_crs=dst_crs,
-        res=res,
-        like=like,
-        bbox=bbox,
-        aoi=aoi,
-        tile_size=tile_size,
-        overlap=overlap,
-        stride=stride,
-        edge=edge,
-        radiometry=radiometry,
-        coregister=coregister,
-        allow_same=allow_same,
-        allow_upsampling=allow_upsampling,
-        cache_mb=cache_mb,
-    )
     job = DetectJob(
-        CaptionJob(
-            pre=pre,
-            post=post,
-            geometry=geometry,
-            model=model,
-            captioner=CaptionerOptions(
-                device=device,
-                provider_options=tuple(sorted(parse_provider_options(provider_option or []).items())),
-                threads=threads,
-            ),
-            batch_size=flags.parse_batch_size(batch_size),
-            min_valid=0.0,
-            jobs=jobs,
-            report=False,
-        ),
+        # Every pixel is judged: no tile is too empty.
+        replace(pair, geometry=overlapped(pair.geometry), min_valid=0.0, report=False),
         output=None if output == "-" else Path(output),
         mask=mask,
         score=score,
@@ -230,8 +158,8 @@ def detect(
         min_area_m2=min_area,
         simplify_px=simplify,
         judge_anyway=judge_anyway,
-        overwrite=overwrite,
-        resume=resume,
+        overwrite=pair.overwrite,
+        resume=pair.resume,
     )
     prepared = prepare_detect(job)
     if not quiet:

@@ -16,7 +16,7 @@ from rsccli.cli.pipes import reader_may_leave
 from rsccli.errors import FailedTilesError
 
 if TYPE_CHECKING:
-    from rsccli.geo.pair import PairOptions
+    from rsccli.run.caption import CaptionJob
     from rsccli.run.ground.boxes import Grounding
     from rsccli.run.ground.job import PreparedGround
 
@@ -34,13 +34,11 @@ class BoxScale(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("ground")(with_group(ground, "geometry", flags.pair_options))
+    app.command("ground")(with_group(ground, "pair", tilewise.PAIR))
 
 
 def ground(
-    pre: tilewise.Pre,
-    post: tilewise.Post,
-    geometry: PairOptions,
+    *,
     output: Annotated[
         str,
         typer.Option(
@@ -53,6 +51,7 @@ def ground(
             "- streams GeoJSONSeq to stdout.",
         ),
     ],
+    pair: CaptionJob,
     phrase: Annotated[
         str | None,
         typer.Argument(metavar="PHRASE", envvar="RSCCLI_PHRASE", help="What to look for.", show_envvar=False),
@@ -118,16 +117,6 @@ def ground(
             show_envvar=False,
         ),
     ] = None,
-    overwrite: tilewise.Overwrite = False,
-    resume: tilewise.Resume = True,
-    model: tilewise.Model = "rsccli-small",
-    device: tilewise.Device = "auto",
-    provider_option: tilewise.ProviderOption = None,
-    max_new_tokens: tilewise.MaxNewTokens = None,
-    batch_size: tilewise.BatchSize = None,
-    threads: tilewise.Threads = None,
-    jobs: tilewise.Jobs = 2,
-    min_valid: tilewise.MinValid = 0.1,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     json_output: flags.JsonOutput = False,
@@ -146,38 +135,20 @@ def ground(
       rsccli ground pre.tif post.tif "flooded road" -o boxes.geojson -m BUNDLE
       rsccli ground pre.tif post.tif "destroyed house" -o boxes.geojson -m BUNDLE --boxes percent
     """
-    from rsccli.models.captioner import CaptionerOptions
-    from rsccli.models.providers import parse_provider_options
     from rsccli.run.ask.job import read_questions
-    from rsccli.run.caption import CaptionJob
     from rsccli.run.ground.job import GroundJob, base_of, plain_phrases, prepare_ground, run_ground, stream_ground
 
     given = [*([phrase] if phrase is not None else []), *(more or [])]
     job = GroundJob(
-        CaptionJob(
-            pre=pre,
-            post=post,
-            geometry=geometry,
-            model=model,
-            captioner=CaptionerOptions(
-                device=device,
-                prompt="naive",
-                provider_options=tuple(sorted(parse_provider_options(provider_option or []).items())),
-                max_new_tokens=max_new_tokens,
-                threads=threads,
-            ),
-            batch_size=flags.parse_batch_size(batch_size),
-            min_valid=min_valid,
-            jobs=jobs,
-        ),
+        pair,
         output=None if output == "-" else Path(output),
         phrases=plain_phrases([*given, *(read_questions(phrases, "--phrases", "phrase") if phrases else [])]),
         scale=None if boxes is None else boxes.value,
         threshold=threshold,
         min_area_m2=min_area,
         judge_anyway=judge_anyway,
-        overwrite=overwrite,
-        resume=resume,
+        overwrite=pair.overwrite,
+        resume=pair.resume,
     )
     prepared = prepare_ground(job)
     if not quiet:

@@ -15,6 +15,7 @@ import typer
 from rsccli.errors import FailedTilesError, UsageProblem
 
 if TYPE_CHECKING:
+    from rsccli.geo.pair import PairOptions
     from rsccli.output.timeline.pairs import SeriesPair
     from rsccli.output.timeline.summary import Timeline
     from rsccli.run.caption import CaptionJob, PreparedJob, Progress
@@ -109,13 +110,13 @@ def refuse_for_pair(pairs: PairsChoice | None, dates: str | None, asset: str | N
             raise UsageProblem(f"{flag} is for a time series: give three images or more, a folder, or a collection")
 
 
-def refuse_sides(*given: object) -> None:
+def refuse_sides(geometry: PairOptions) -> None:
     """Options of one side of a pair make no sense: an image of a series is pre of one pair and post of another.
 
     Raises:
-        UsageProblem: one of them was given.
+        UsageProblem: the two sides are not read alike.
     """
-    if any(value is not None for value in given):
+    if geometry.pre != geometry.post:
         raise UsageProblem(
             "an image of a series is pre of one pair and post of another: give --bands and --nodata for all images, "
             "and put a missing CRS into the files (gdal_edit.py -a_srs EPSG:n FILE)"

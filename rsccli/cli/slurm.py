@@ -39,7 +39,7 @@ OF_THE_MERGE = (*OF_THE_REPORT, "mask")
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("slurm")(with_group(slurm, "forwarded", flags_of(caption.caption, (*OWN, *NOT_FOR_JOBS))))
+    app.command("slurm")(with_group(slurm, "forwarded", flags_of(caption.COMMAND, (*OWN, *NOT_FOR_JOBS))))
 
 
 def slurm(

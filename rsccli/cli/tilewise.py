@@ -7,21 +7,29 @@
 | `MaxNewTokens` | `--max-new-tokens` | longest answer |
 | `Jobs`, `MinValid` | `--jobs`, `--min-valid` | the run |
 
+`ask`, `ground` and `detect` take them all as one value, `PAIR`.
+
 `Overwrite` and the flags of the captioner are those of all commands, named here to have them in one place.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli import options as flags
+from rsccli.cli.flag_groups import with_group
 from rsccli.cli.model_options import BatchSize as BatchSize
 from rsccli.cli.model_options import Device as Device
 from rsccli.cli.model_options import Model as Model
 from rsccli.cli.model_options import ProviderOption as ProviderOption
 from rsccli.cli.model_options import Threads as Threads
 from rsccli.cli.options import Overwrite as Overwrite
+
+if TYPE_CHECKING:
+    from rsccli.geo.pair import PairOptions
+    from rsccli.run.caption import CaptionJob
 
 Pre = Annotated[str, typer.Argument(metavar="PRE", help="Image before: GeoTIFF, JPEG 2000, VRT, ...")]
 Post = Annotated[str, typer.Argument(metavar="POST", help="Image after. https:// and s3:// work too.")]
@@ -53,3 +61,47 @@ MinValid = Annotated[
         show_envvar=False,
     ),
 ]
+
+
+def _pair_job(
+    pre: Pre,
+    post: Post,
+    geometry: PairOptions,
+    model: Model = "rsccli-small",
+    device: Device = "auto",
+    provider_option: ProviderOption = None,
+    max_new_tokens: MaxNewTokens = None,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    jobs: Jobs = 2,
+    min_valid: MinValid = 0.1,
+    overwrite: Overwrite = False,
+    resume: Resume = True,
+) -> CaptionJob:
+    from rsccli.models.captioner import CaptionerOptions
+    from rsccli.models.providers import parse_provider_options
+    from rsccli.run.caption import CaptionJob
+
+    return CaptionJob(
+        pre=pre,
+        post=post,
+        geometry=geometry,
+        model=model,
+        captioner=CaptionerOptions(
+            device=device,
+            # What is asked stands in the prompt's place: what a bundle is asked for captions tells nothing here.
+            prompt="naive",
+            provider_options=tuple(sorted(parse_provider_options(provider_option or []).items())),
+            max_new_tokens=max_new_tokens,
+            threads=threads,
+        ),
+        batch_size=flags.parse_batch_size(batch_size),
+        min_valid=min_valid,
+        jobs=jobs,
+        overwrite=overwrite,
+        resume=resume,
+    )
+
+
+#: Images, grid, captioner and run as one value: a group of flags for `rsccli.cli.flag_groups.with_group`.
+PAIR = with_group(_pair_job, "geometry", flags.pair_options)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rsccli.errors import OutputError, UsageProblem
 from rsccli.geo.grid import grid_gsd_m
+from rsccli.geo.pair import PairOptions
 from rsccli.geo.tiles import TilePlan
 from rsccli.models.captioner import Detects
 from rsccli.output.located import Sheet
@@ -36,10 +37,19 @@ COLUMNS: dict[str, type] = {
 }
 #: Smaller changes are left out where nothing is said: one cell of the bundled captioner's network.
 LEAST_PX = 16
+#: Of a tile: neighbours share so much where nothing else is said.
+OVERLAP_SHARE = 0.25
 # Side of a superblock, pixels: smaller than a caption run's, as sums of every class are kept beside its pixels.
 _BLOCK_PX = 1024
 # Over files in full-width strips: pixels of a row of tiles.
 _STRIPED_BLOCK_PX = 2 * 2**20
+
+
+def overlapped(geometry: PairOptions) -> PairOptions:
+    """Tiles that share a quarter with their neighbours, where nothing else is said: marks of a mask have no seams."""
+    if geometry.stride is not None:
+        return geometry
+    return replace(geometry, stride=geometry.tile_size - int(OVERLAP_SHARE * geometry.tile_size))
 
 
 @dataclass(frozen=True)

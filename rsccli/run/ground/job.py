@@ -14,15 +14,13 @@ from rsccli.models.large.boxes import Scale
 from rsccli.models.registry import describe_captioner
 from rsccli.output.text import storable
 from rsccli.run.caption import CaptionJob, PreparedJob, Progress
-from rsccli.run.detect.job import DetectJob
+from rsccli.run.detect.job import DetectJob, overlapped
 from rsccli.run.ground.asker import rule_for
 from rsccli.run.ground.boxes import Grounding, PreparedBoxes, run_boxes, stream_boxes
 from rsccli.run.ground.polygons import PreparedPolygons, prepare_polygons, run_polygons, stream_polygons
 from rsccli.run.tilewise import TilewiseJob, prepare_tilewise
 
 PreparedGround = PreparedBoxes | PreparedPolygons
-#: Of a tile: neighbours share so much of a mask where nothing else is said, as in `rsccli detect`.
-OVERLAP_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,8 @@ def prepare_ground(job: GroundJob) -> PreparedGround:
         return _boxes(job, info)
     if job.scale is not None:
         raise UsageProblem(f"--boxes {job.scale}: {info.name} writes no boxes; leave --boxes out")
-    geometry = job.pair.geometry
-    if geometry.stride is None:
-        stride = geometry.tile_size - int(OVERLAP_SHARE * geometry.tile_size)
-        geometry = replace(geometry, stride=stride)
     detect = DetectJob(
-        replace(job.pair, geometry=geometry, min_valid=0.0, report=False),
+        replace(job.pair, geometry=overlapped(job.pair.geometry), min_valid=0.0, report=False),
         job.output,
         min_area_m2=job.min_area_m2,
         judge_anyway=job.judge_anyway,
