@@ -115,7 +115,9 @@ def test_damage_leaves_with_5_and_tells_where(xbd: Path, tmp_path: Path) -> None
     assert f"1 input was left out: {tmp_path / 'out' / 'problems.jsonl'} says why" in done.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow)]
+)
 def test_a_cut_run_leaves_nothing_that_looks_finished_and_goes_on(
     xbd: Path, made: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -136,7 +138,9 @@ def test_a_cut_run_leaves_nothing_that_looks_finished_and_goes_on(
     assert files(out) == files(made), "the same bytes as of a run that nobody cut"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow)]
+)
 def test_a_cut_teacher_is_asked_for_the_rest_alone(
     made: Path, server: ChatServer, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -134,6 +134,7 @@ def test_pdf_is_printed_by_an_installed_browser(output: Path, chromium: str) -> 
     assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 2
 
 
+@pytest.mark.slow
 def test_one_pdf_by_its_suffix(output: Path, chromium: str) -> None:
     page = output.with_name("page.pdf")
     done = rsccli("report", output, "-o", page, RSCCLI_CHROMIUM=chromium)

@@ -166,7 +166,7 @@ def test_the_page_is_whole_and_leads_to_the_reports(done: Path) -> None:
     assert "2 changes of a tile are marked seasonal" in markdown
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_killed_in_its_middle_it_goes_on_where_it_was(folder: Path, done: Path, tmp_path: Path, number: int) -> None:
     out, log = tmp_path / "series", tmp_path / "log"
     slow = environment(BRIGHTNESS_SLEEP_S="0.35", BRIGHTNESS_LOG=str(log))

@@ -75,7 +75,7 @@ MARKED: Cases = (
 
 
 @needs_java
-@pytest.mark.parametrize("cases", [WRITTEN, MARKED], ids=["written", "marked"])
+@pytest.mark.parametrize("cases", [WRITTEN, pytest.param(MARKED, marks=pytest.mark.slow)], ids=["written", "marked"])
 def test_scores_are_those_of_the_jar(cases: Cases, ours: MeteorJava, theirs: Reference) -> None:
     whole, each = theirs.scores(cases)
     assert ours.measure(*cases).value() == pytest.approx([whole], abs=1e-9)

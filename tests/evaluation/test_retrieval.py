@@ -261,6 +261,7 @@ def test_the_page_and_the_document_say_the_same(tmp_path: Path) -> None:
     assert f"{first['equals']['recall_1']:.1f}" in text and "changed pairs alone" in text and "bootstrap" in text
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_validation_captions_of_levir_cc_have_known_numbers(shared: Path) -> None:
     path = shared / "captions" / "levir_cc_train_val.json"

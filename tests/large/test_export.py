@@ -470,6 +470,7 @@ def half(light: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(light, bundle, subprocess.CompletedProcess([], 0, "", "\n".join(lines)))
 
 
+@pytest.mark.slow
 def test_half_precision_captions_on_the_cpu(half: Made) -> None:
     manifest = half.manifest
     assert (manifest["dtype"], manifest["decoder"]["dtype"]) == ("fp16", "fp16")
@@ -480,6 +481,7 @@ def test_half_precision_captions_on_the_cpu(half: Made) -> None:
     assert all(each.reason == "the caption was cut at 9 tokens" and (each.logprob or 0) < 0 for each in captions)
 
 
+@pytest.mark.slow
 def test_a_bundle_has_its_own_question(half: Made) -> None:
     assert LargeFactory(half.bundle).describe(CaptionerOptions()).prompt == "textual"
     assert LargeFactory(half.bundle).describe(CaptionerOptions(prompt="visual")).prompt == "visual"
@@ -490,6 +492,7 @@ def test_a_bundle_has_its_own_question(half: Made) -> None:
     assert said.text
 
 
+@pytest.mark.slow
 def test_another_precision_than_the_bundles_is_refused(half: Made) -> None:
     with pytest.raises(ModelError, match="holds fp16 weights, not fp32"):
         opened(half.bundle, dtype="fp32")
@@ -582,6 +585,7 @@ def test_8_bit_weights_that_say_nearly_the_same(light: Path, tmp_path: Path, cap
     assert "pre-processing" not in capfd.readouterr().err and any("8 bits" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_8_bit_weights_that_say_something_else_are_refused(light: Path, tmp_path: Path) -> None:
     checkpoint = with_outlier(light, tmp_path / "checkpoint")
     lines: list[str] = []

@@ -128,6 +128,7 @@ def small_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle
 
 
+@pytest.mark.slow
 def test_the_bundled_captioner_exported_again_gives_the_same_scores(run: Run, small_again: Path) -> None:
     bundled, again = (run("--no-report", model=model) for model in ("rsccli-small", small_again))
     scores = [[each["change_score"] for each in features] for features in (bundled, again)]

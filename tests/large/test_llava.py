@@ -58,7 +58,8 @@ def make_with_layers(folder: Path, strategy: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("strategy", ["default", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["default", "full"])
 def test_features_of_several_layers(tmp_path: Path, strategy: str) -> None:
     check_parity(export_small(functools.partial(make_with_layers, strategy=strategy), tmp_path))
 

@@ -29,6 +29,7 @@ def test_the_example_pair_is_captioned(exported: Exported, tmp_path: Path) -> No
     check_example(exported, tmp_path)
 
 
+@pytest.mark.slow
 def test_long_prompts_turn_by_other_angles(tmp_path: Path) -> None:
     def make(folder: Path) -> None:
         make_phi4_multimodal(folder, with_lora=True, image_token="<|endoftext10|>")

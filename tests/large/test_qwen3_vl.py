@@ -67,6 +67,7 @@ def make_with_experts(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beams", [1, 4])
 def test_experts(with_experts: Exported, beams: int) -> None:
     check_parity(with_experts, beams)

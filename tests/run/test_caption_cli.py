@@ -257,6 +257,7 @@ def test_an_echo_of_all_that_a_model_is_told(tmp_path: Path) -> None:
     assert "tells it counts from labels: damage.geojson" in (tmp_path / "out.report.md").read_text()
 
 
+@pytest.mark.slow
 def test_skipping_what_did_not_change_on_a_stream() -> None:
     small = on_the_example("-", "-q")
     done = on_the_example("-", "-q", "-m", ECHO, "--skip-unchanged", "--batch-size", "5")

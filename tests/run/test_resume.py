@@ -40,7 +40,9 @@ def test_every_tile_is_a_feature(undisturbed: Path) -> None:
     assert "r00000c00000" in changed
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGUSR1]
+)
 def test_signal_stops_at_a_safe_point(cli, undisturbed: Path, tmp_path: Path, number: signal.Signals) -> None:
     output = tmp_path / "out.geojson"
     process = cli.start(output, BRIGHTNESS_SLEEP_S="0.02")

@@ -75,6 +75,7 @@ def test_the_final_checkpoint_knows_its_looks_and_the_rest_of_the_encoder_is_as_
     assert all(name.startswith(makers) for name in rest), rest
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_second_export_polishes_no_more_and_refuses_to_replace(
     exported: Exported, real_data: Path, run: Path, tmp_path: Path

@@ -215,6 +215,7 @@ def test_settings_and_files_that_cannot_be_are_refused(run: LoraSpec, llava: Pat
         LoraTrainer(replace(run, output=tmp_path / "g", pairs=silent))
 
 
+@pytest.mark.slow
 def test_the_command_trains_llava_and_repeats_itself_from_its_recipe(llava: Path, pairs: Path, tmp_path: Path):
     def train(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "rsccli", "train", "lora", str(llava), str(pairs), *options]
