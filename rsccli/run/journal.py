@@ -8,29 +8,23 @@ order of tile rows and columns through an index of 24 bytes per tile.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
 
 from rsccli.errors import JournalMismatchError, OutputError
 from rsccli.output.text import json_bytes
-from rsccli.run.lock import OutputLock, refuse_deleted
+from rsccli.run.locked_lines import LockedLines
 from rsccli.run.spec import differences
 from rsccli.types import STATUSES, TileRecord
 
-logger = logging.getLogger(__name__)
-
 FORMAT = 1
-#: A kill loses nothing that was flushed; a power cut loses at most this much.
-SYNC_SECONDS = 1.0
 
 
 def journal_path(output: Path) -> Path:
@@ -96,28 +90,15 @@ class Journal:
         self.path = path
         self.done: tuple[int, int] = (-1, -1)
         self.tiles = 0
-        self._last_sync = time.monotonic()
-        self._lock = OutputLock(path, "choose another -o")
-        try:
-            self._file = self._open(path)
-        except BaseException:
-            self._lock.release()
-            raise
-        try:
+        self._lines = LockedLines(path)
+        with self._lines.opening():
             if fresh:
-                self._file.truncate(0)
+                self._lines.cut(0)
             self.resumed = self._resume(spec)
             if not self.resumed:
-                self._file.truncate(0)
-                os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+                self._lines.cut(0)
                 head = {"rsccli_journal": FORMAT, "hash": spec.hash, "spec": spec.to_dict(), "planned": planned}
                 self._write([json_bytes(head)], sync=True)
-        except BaseException as error:
-            self._file.close()
-            self._lock.release()
-            if isinstance(error, OSError):
-                raise _unwritable(path, error) from error
-            raise
 
     def __enter__(self) -> Journal:
         return self
@@ -125,17 +106,11 @@ class Journal:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    @staticmethod
-    def _open(path: Path) -> BinaryIO:
-        try:
-            return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        except OSError as error:
-            raise _unwritable(path, error) from error
-
     def _resume(self, spec: Decisive) -> bool:
         """Read what is there, cut what was not committed; False where there is nothing to go on from."""
-        self._file.seek(0)
-        first = self._file.readline()
+        file = self._lines.file
+        file.seek(0)
+        first = file.readline()
         if not first.endswith(b"\n"):
             return False
         try:
@@ -155,8 +130,8 @@ class Journal:
                 + "\n  ".join(lines)
                 + "\nRepeat the old command to go on with it, choose another -o, or start afresh with --no-resume"
             )
-        end, pending, pending_bytes = self._file.tell(), 0, 0
-        for line in self._file:
+        end, pending, pending_bytes = file.tell(), 0, 0
+        for line in file:
             value = _object(line)
             if value is None or not (_is_commit(value) if "commit" in value else is_record(value)):
                 break
@@ -169,8 +144,7 @@ class Journal:
             else:
                 pending += 1
                 pending_bytes += len(line)
-        self._file.truncate(end)
-        os.lseek(self._file.fileno(), end, os.SEEK_SET)
+        self._lines.cut(end)
         return True
 
     def commit(self, block: int, batch: int, records: Sequence[TileRecord]) -> None:
@@ -187,21 +161,7 @@ class Journal:
         self.tiles += len(records)
 
     def _write(self, lines: list[bytes], sync: bool = False) -> None:
-        try:
-            refuse_deleted(self._file.fileno(), self.path)
-            # Past Python's buffer: after a failed write nothing may be left in it for later.
-            rest = memoryview(b"\n".join(lines) + b"\n")
-            while rest:
-                rest = rest[os.write(self._file.fileno(), rest) :]
-            now = time.monotonic()
-            if sync or now - self._last_sync > SYNC_SECONDS:
-                os.fsync(self._file.fileno())
-                self._last_sync = now
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written: {error.strerror}. Make room and run the same command again: "
-                f"{self.tiles} finished tiles are kept"
-            ) from error
+        self._lines.write(lines, f"{self.tiles} finished tiles are", sync)
 
     def records(self) -> Iterator[TileRecord]:
         """Every finished tile, by row and column; holds an index in memory, not the records.
@@ -235,27 +195,11 @@ class Journal:
 
     def close(self) -> None:
         """Sync, close, and let the next process have it."""
-        if not self._file.closed:
-            try:
-                os.fsync(self._file.fileno())
-            except OSError:
-                pass  # a full disk was reported by commit
-            self._file.close()
-        self._lock.release()
+        self._lines.close()
 
     def remove(self) -> None:
         """The output is whole: the journal has done its work."""
-        self._file.close()
-        try:
-            # Before the lock is given back: it may be another process's journal after that.
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("%s: cannot be removed: %s. The output is whole", self.path, error.strerror)
-        self._lock.release()
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}. Choose another place with -o")
+        self._lines.remove()
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
