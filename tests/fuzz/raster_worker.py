@@ -83,6 +83,7 @@ def main() -> None:
     import rasterio  # noqa: F401
 
     import rsccli.geo.inspect  # noqa: F401 - what is imported counts before the limit is set
+    from rsccli.peak_memory import peak_memory_bytes
 
     assert pyogrio and pyarrow
     before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -94,7 +95,7 @@ def main() -> None:
             outcome = vectors(path) if path.suffix in (".gpkg", ".fgb", ".parquet") else look(path)
         except BaseException as error:
             outcome = f"BUG {type(error).__name__}: {str(error)[:200]}".replace("\n", " ")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak = peak_memory_bytes() // 2**20
         print(f"{path.name}\t{outcome}\t{time.monotonic() - start:.2f}\t{peak}", flush=True)
 
 

@@ -140,11 +140,12 @@ def test_a_damaged_report_beside_it_is_an_error(tmp_path: Path) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 sys.path.insert(0, "tests")
 from itertools import chain, islice, repeat
 from pathlib import Path
 from made_run import make_facts, make_features
+from rsccli.peak_memory import peak_memory_bytes
 from rsccli.output.readers import read_outputs
 from rsccli.output.summary import summarise
 from rsccli.output.writers import write_features
@@ -157,7 +158,7 @@ for count in (48, 8_000, 48_000):
 for count in (48, 8_000, 48_000):
     found, back = read_outputs(Path(sys.argv[1]).with_stem(f"out{count}"))
     assert summarise(back, found).tiles == count
-    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    peaks.append(peak_memory_bytes() // 1024)
 print(peaks[2] - peaks[1])
 """
 

@@ -400,21 +400,21 @@ def test_gdal_options_are_put_back(tmp_path: Path) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 sys.path.insert(0, "tests")
 from itertools import chain, repeat, islice
 from pathlib import Path
 from made_run import make_facts, make_features
+from rsccli.peak_memory import peak_memory_bytes
 from rsccli.output.writers import write_features
 facts = make_facts()
 few = make_features(48, facts)
 write_features(Path(sys.argv[1]), few, facts)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 endless = chain.from_iterable(repeat(few))
 write_features(Path(sys.argv[1]), islice(endless, 8_000), facts)
-small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small = peak_memory_bytes() // 1024
 write_features(Path(sys.argv[1]), islice(endless, 48_000), facts)
-large = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+large = peak_memory_bytes() // 1024
 print(large - small)
 """
 

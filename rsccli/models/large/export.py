@@ -6,9 +6,7 @@ import gc
 import hashlib
 import json
 import os
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +25,7 @@ from rsccli.models.large.family import DecoderExport, Family
 from rsccli.models.large.revision import revision_of
 from rsccli.models.manifest import DTYPES, FORMAT, MANIFEST_NAME
 from rsccli.models.prompts import REGIMES
+from rsccli.peak_memory import peak_memory_bytes
 from rsccli.types import TilePair
 
 OPSET = 20
@@ -333,8 +332,7 @@ def _entry(path: Path, stat: os.stat_result) -> dict[str, Any]:
 
 def peak_mb() -> float:
     """Largest resident set of this process so far, 10^6 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return peak_memory_bytes() / 1e6
 
 
 def options_for_comparison() -> CaptionerOptions:
