@@ -14,6 +14,7 @@ from rsccli.cli.evaluation_options import (
     PAIRS,
     SCORES,
     BertModel,
+    BertScoreLayers,
     Bootstrap,
     Gsd,
     Limit,
@@ -207,17 +208,7 @@ def benchmark(
     wordnet: Wordnet = None,
     sentence_model: SentenceModel = None,
     bert_model: BertModel = None,
-    bert_score_layers: Annotated[
-        int | None,
-        typer.Option(
-            "--bert-score-layers",
-            envvar="RSCCLI_BERT_SCORE_LAYERS",
-            min=1,
-            help="Layer of BERTScore. Default: the published one, by the name of the folder.",
-            rich_help_panel=SCORES,
-            show_envvar=False,
-        ),
-    ] = None,
+    bert_score_layers: BertScoreLayers = None,
     score_device: Annotated[
         str,
         typer.Option(

@@ -7,6 +7,7 @@
 | `Gsd` | `--gsd` | size of a pixel, where nothing tells it |
 | `Meteor`, `Wordnet` | `--meteor`, `--wordnet` | which METEOR |
 | `SentenceModel`, `BertModel` | `--sentence-model`, `--bert-model` | models of scores |
+| `BertScoreLayers` | `--bert-score-layers` | whose hidden states BERTScore compares |
 | `Bootstrap` | `--bootstrap` | intervals |
 """
 
@@ -138,6 +139,17 @@ BertModel = Annotated[
         metavar="DIR",
         help="transformers encoder folder, for BERTScore, and with --protocol rscc for RSCC's BERT too (RSCC takes "
         "roberta-large).",
+        rich_help_panel=SCORES,
+    ),
+]
+BertScoreLayers = Annotated[
+    int | None,
+    typer.Option(
+        "--bert-score-layers",
+        envvar="RSCCLI_BERT_SCORE_LAYERS",
+        metavar="N",
+        min=1,
+        help="Layer of BERTScore. Default: the published one, by the name of the folder.",
         rich_help_panel=SCORES,
     ),
 ]

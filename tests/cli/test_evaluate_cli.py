@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 import small_captions
+from typer.testing import CliRunner
+
+from rsccli.cli.main import app
+from rsccli.errors import UsageProblem
 
 QUICK = ("--meteor", "off", "--bootstrap", "50")
 
@@ -187,3 +191,19 @@ def test_help_shows_options_and_commands() -> None:
     # A file that has a command's name is reached by its path.
     done = rsccli("evaluate", "./floors", "missing.json")
     assert done.returncode == 3 and "missing.json does not exist" in done.stderr
+
+
+def test_bert_scores_layer_reaches_the_scorer(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from rsccli.evaluation import files as evaluation_files
+
+    asked: list[evaluation_files.Request] = []
+
+    def refuse(request: evaluation_files.Request) -> None:
+        asked.append(request)
+        raise UsageProblem("asked for enough")
+
+    monkeypatch.setattr(evaluation_files, "evaluate_files", refuse)
+    arguments = ["evaluate", *map(str, files), "--bert-model", "mine", "--bert-score-layers"]
+    CliRunner().invoke(app, [*arguments, "9"])
+    assert asked[0].options.choices.bert_score_layers == 9
+    assert CliRunner().invoke(app, [*arguments, "0"]).exit_code == 2

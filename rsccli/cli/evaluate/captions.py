@@ -12,6 +12,7 @@ from rsccli.cli.evaluate.output import places, write
 from rsccli.cli.evaluation_options import (
     SCORES,
     BertModel,
+    BertScoreLayers,
     Bootstrap,
     Meteor,
     MeteorVariant,
@@ -95,6 +96,7 @@ def evaluate(
     wordnet: Wordnet = None,
     sentence_model: SentenceModel = None,
     bert_model: BertModel = None,
+    bert_score_layers: BertScoreLayers = None,
     device: Annotated[
         str, typer.Option(envvar="RSCCLI_DEVICE", help="Of the two models: cpu, cuda, cuda:1.", rich_help_panel=SCORES)
     ] = "cpu",
@@ -141,6 +143,7 @@ def evaluate(
         wordnet=wordnet,
         sentence_encoder=sentence_model,
         bert_score=bert_model,
+        bert_score_layers=bert_score_layers,
         roberta=bert_model if protocol is ProtocolChoice.rscc else None,
         device=device,
     )
