@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli import observe as observe_options
 from rsccli.cli import options as flags
 from rsccli.cli import tilewise
 from rsccli.cli.flag_groups import with_group
@@ -99,6 +100,7 @@ def ask(
     from rsccli.run.ask.job import prepare_ask, read_questions, run_ask, stream_ask
     from rsccli.run.tilewise import TilewiseJob
 
+    quiet = quiet or observe_options.stderr_is_log()
     job = TilewiseJob(pair, None if output == "-" else Path(output), pair.overwrite, pair.resume)
     asked = [*([question] if question is not None else []), *(more or [])]
     asking = prepare_ask(job, [*asked, *(read_questions(questions) if questions else [])], report)

@@ -251,7 +251,7 @@ def caption(
     from rsccli.run.captioners import AskingOptions
     from rsccli.run.phrase import summary_model as chosen_model
 
-    observe = observe_options.observe(log_json, metrics, metrics_textfile, scheduler)
+    observe = observe_options.observe("caption", log_json, metrics, metrics_textfile, scheduler)
     quiet = quiet or observe_options.stderr_is_log()
     job = CaptionJob(
         pre=images[0] if images else "",
@@ -326,7 +326,7 @@ def caption(
     if dry_run:
         _print_plan(prepared, json_output)
         return
-    if verbose:
+    if verbose and not observe_options.stderr_is_log():
         _print_plan(prepared, False, to=sys.stderr)
     from rsccli.cli.progress import TileProgress
 

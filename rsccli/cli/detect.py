@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli import observe as observe_options
 from rsccli.cli import options as flags
 from rsccli.cli import tilewise
 from rsccli.cli.detected import print_found, print_json, print_plan
@@ -147,6 +148,7 @@ def detect(
     from rsccli.run.detect.job import DetectJob, overlapped, prepare_detect
     from rsccli.run.detect.run import run_detect, stream_detect
 
+    quiet = quiet or observe_options.stderr_is_log()
     job = DetectJob(
         # Every pixel is judged: no tile is too empty.
         replace(pair, geometry=overlapped(pair.geometry), min_valid=0.0, report=False),
@@ -168,7 +170,7 @@ def detect(
     if dry_run:
         print_plan(prepared, json_output)
         return
-    if verbose:
+    if verbose and not observe_options.stderr_is_log():
         print_plan(prepared, False, to=sys.stderr)
     from rsccli.cli.progress import TileProgress
 

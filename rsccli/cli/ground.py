@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli import observe as observe_options
 from rsccli.cli import options as flags
 from rsccli.cli import tilewise
 from rsccli.cli.flag_groups import with_group
@@ -138,6 +139,7 @@ def ground(
     from rsccli.run.ask.job import read_questions
     from rsccli.run.ground.job import GroundJob, base_of, plain_phrases, prepare_ground, run_ground, stream_ground
 
+    quiet = quiet or observe_options.stderr_is_log()
     given = [*([phrase] if phrase is not None else []), *(more or [])]
     job = GroundJob(
         pair,

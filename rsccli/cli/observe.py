@@ -52,8 +52,13 @@ MetricsTextfile = Annotated[
 ]
 
 
-def observe(log_json: str | None, metrics: bool, textfile: Path | None, scheduler: str | None) -> Observe:
+def observe(
+    command: str, log_json: str | None, metrics: bool, textfile: Path | None, scheduler: str | None = None
+) -> Observe:
     """Open the log of the process, and say what else is wanted.
+
+    Args:
+        command: name of it, for the log.
 
     Raises:
         UsageProblem: options that do not go together. OutputError: the log cannot be written.
@@ -67,7 +72,7 @@ def observe(log_json: str | None, metrics: bool, textfile: Path | None, schedule
             "dashboard of Dask, whose address is printed"
         )
     if log_json is not None:
-        open_log(log_json, "caption", __version__)
+        open_log(log_json, command, __version__)
     return Observe(metrics, textfile)
 
 

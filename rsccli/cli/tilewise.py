@@ -7,7 +7,7 @@
 | `MaxNewTokens` | `--max-new-tokens` | longest answer |
 | `Jobs`, `MinValid` | `--jobs`, `--min-valid` | the run |
 
-`ask`, `ground` and `detect` take them all as one value, `PAIR`.
+`ask`, `ground` and `detect` take them all as one value, `PAIR`, and with them those of `rsccli.cli.observe`.
 
 `Overwrite` and the flags of the captioner are those of all commands, named here to have them in one place.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsccli.cli import observe as observe_options
 from rsccli.cli import options as flags
 from rsccli.cli.flag_groups import with_group
 from rsccli.cli.model_options import BatchSize as BatchSize
@@ -64,6 +65,7 @@ MinValid = Annotated[
 
 
 def _pair_job(
+    context: typer.Context,
     pre: Pre,
     post: Post,
     geometry: PairOptions,
@@ -77,11 +79,16 @@ def _pair_job(
     min_valid: MinValid = 0.1,
     overwrite: Overwrite = False,
     resume: Resume = True,
+    log_json: observe_options.LogJson = None,
+    metrics: observe_options.Metrics = False,
+    metrics_textfile: observe_options.MetricsTextfile = None,
 ) -> CaptionJob:
     from rsccli.models.captioner import CaptionerOptions
     from rsccli.models.providers import parse_provider_options
     from rsccli.run.caption import CaptionJob
 
+    # First: what is refused from here on is told in the log, too.
+    observe = observe_options.observe(str(context.info_name), log_json, metrics, metrics_textfile)
     return CaptionJob(
         pre=pre,
         post=post,
@@ -100,6 +107,7 @@ def _pair_job(
         jobs=jobs,
         overwrite=overwrite,
         resume=resume,
+        observe=observe,
     )
 
 

@@ -6,6 +6,7 @@ The output appears only when it is whole. Until then the journal beside it holds
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from rsccli.run.lock import claim_beside
 from rsccli.run.loop import caption_tiles
 from rsccli.run.metrics.log import tell
 from rsccli.run.metrics.meter import Meter, metered
-from rsccli.run.metrics.observe import Observe
+from rsccli.run.metrics.observe import Observe, Watched
 from rsccli.run.phrase import SummaryModel
 from rsccli.run.pictures import pair_pictures
 from rsccli.run.signals import StopRequest
@@ -94,8 +95,6 @@ class CaptionJob:
             raise UsageProblem("--summary-model phrases a paragraph of the report: write one (-o FILE, no --no-report)")
         if self.mask is not None and self.output is None:
             raise UsageProblem("--mask goes with a map in a file: name one with -o FILE")
-        if self.observe.metrics and self.output is None:
-            raise UsageProblem("--metrics stands beside a map in a file: name one with -o FILE")
 
 
 @dataclass(frozen=True)
@@ -120,16 +119,29 @@ class PreparedJob:
         """Tiles of a batch: as many for each worker as fit."""
         return self.batch_size * len(self.crew.devices)
 
+    @property
+    def watched(self) -> Watched:
+        """The captioning of the pair, for those who tell of it."""
+        return Watched(self.job.output, self.facts.spec_hash, self.job.observe)
+
 
 def prepare_job(job: CaptionJob) -> PreparedJob:
     """Check the output, describe the model, prepare the pair. Everything that can be refused early is refused here."""
-    begun = time.perf_counter()
+    job.observe.refuse_stream(job.output)
     if job.output is not None:
         # A journal is the trace of a cut run of the same command: its output may be replaced.
         replaced = job.overwrite or (job.resume and journal_path(job.output).exists())
         check_output(job.output, replaced)
         if job.mask is not None:
             check_raster(job.mask, "--mask", replaced)
+    prepared = prepare_inputs(job)
+    tell_prepared(prepared, prepared.watched)
+    return prepared
+
+
+def prepare_inputs(job: CaptionJob) -> PreparedJob:
+    """Describe the model and prepare the pair, for a run that checks its own output, and tells when it is prepared."""
+    begun = time.perf_counter()
     # A model that cannot be had is told before minutes are spent on measuring a large pair.
     describe_captioner(job.model, replace(job.captioner, device=worker_devices(job.captioner.device)[0]))
     if job.summary_model is not None:
@@ -142,16 +154,15 @@ def prepare_job(job: CaptionJob) -> PreparedJob:
         # A journal without masks cannot be gone on with.
         asked = "; ".join(filter(None, (spec.model.asked, "masks")))
         spec = replace(spec, model=replace(spec.model, asked=asked))
-    prepared = PreparedJob(
+    return PreparedJob(
         job, pair, crew, batch_size, spec, _facts(pair, crew, spec), prepare_s=time.perf_counter() - begun
     )
-    _tell_prepared(prepared)
-    return prepared
 
 
-def _tell_prepared(prepared: PreparedJob) -> None:
-    job, facts = prepared.job, prepared.facts
-    run: dict[str, Any] = {"run": facts.spec_hash, "output": str(job.output or "-")}
+def tell_prepared(prepared: PreparedJob, watched: Watched) -> None:
+    """Tell the log that a pair is measured, and what its user should know."""
+    facts = prepared.facts
+    run: dict[str, Any] = {"run": watched.run, "output": str(watched.output or "-")}
     tell(
         "prepared",
         **run,
@@ -200,7 +211,7 @@ def run_caption(
         if not journal.resumed:
             refuse_output_of_another(job.output, job.overwrite, journal)
         claims.enter_context(claim_beside(job.output, job.mask, job.report))
-        with metered(prepared, job.output, len(prepared.pair.plan), journal.tiles) as meter:
+        with metered(prepared, prepared.watched, job.output, len(prepared.pair.plan), journal.tiles) as meter:
             fill_journal(prepared, journal, stop, progress, models, meter=meter)
             with stage("write"):
                 summary = _write(prepared, journal)
@@ -214,7 +225,7 @@ def stream_caption(
 ) -> dict[str, int]:
     """Caption a pair as GeoJSONSeq on a stream, in the order of superblocks; returns tiles by status."""
     counts: dict[str, int] = {}
-    with StopRequest() as stop, metered(prepared, None, len(prepared.pair.plan)) as meter:
+    with StopRequest() as stop, metered(prepared, prepared.watched, None, len(prepared.pair.plan)) as meter:
 
         def results() -> Iterator[tuple[TileRecord, Tile]]:
             for record, tile in _results(prepared, progress, meter):
@@ -280,7 +291,7 @@ def _results(
             pair, captioner, batch_size=prepared.tiles_at_once, min_valid=job.min_valid, jobs=job.jobs
         ):
             if meter is not None:
-                meter.committed(batch.records)
+                meter.committed(Counter(record.status for record in batch.records))
             progress(len(batch.records), False)
             for record in batch.records:
                 yield record, pair.plan.tile(record.row, record.col)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def fill_journal(
             with stage("journal"):
                 journal.commit(batch.block, batch.batch, batch.records)
             if meter is not None:
-                meter.committed(batch.records)
+                meter.committed(Counter(record.status for record in batch.records))
             progress(len(batch.records), False)
             if stop.name and journal.tiles < total:
                 batches.close()

@@ -7,6 +7,7 @@ it, is cut on opening. One process writes at a time.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class LineJournal:
     Args:
         path: of the file. spec: all that decides the result, JSON values. fresh: drop what is there.
         afresh: option of the command that drops it, for messages.
+        told: more of its first line, for those who ask how far it is; see `rsccli.run.metrics.progress`.
 
     Attributes:
         entries: what an earlier run appended, in order. resumed: whether a journal of this run was there.
@@ -36,7 +38,14 @@ class LineJournal:
         OutputError: it cannot be written, or another process is writing it.
     """
 
-    def __init__(self, path: Path, spec: Mapping[str, Any], fresh: bool = False, afresh: str = "--overwrite") -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: Mapping[str, Any],
+        fresh: bool = False,
+        afresh: str = "--overwrite",
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self._afresh = afresh
         self.entries: list[dict[str, Any]] = []
@@ -48,7 +57,7 @@ class LineJournal:
             if not self.resumed:
                 self._lines.cut(0)
                 self.entries = []
-                self._write({"rsccli_line_journal": FORMAT, "spec": spec}, sync=True)
+                self._write({"rsccli_line_journal": FORMAT, "spec": spec, **(told or {})}, sync=True)
 
     def __enter__(self) -> LineJournal:
         return self
@@ -88,6 +97,15 @@ class LineJournal:
         """
         with self._appending:
             self._write(entry)
+
+    def commit(self, by_status: Mapping[str, int], entry: Mapping[str, Any]) -> None:
+        """Add finished tiles: so many of each status.
+
+        Raises:
+            OutputError: as `append`.
+        """
+        # Statuses and time are for those who ask how far it is; nothing else reads them.
+        self.append({**entry, "by_status": dict(by_status), "at": round(time.time(), 3)})
 
     def _write(self, entry: Mapping[str, Any], sync: bool = False) -> None:
         self._lines.write([json_bytes(dict(entry))], "what is finished is", sync)

@@ -7,6 +7,7 @@ them was cut. What does not decide the result (threads, cache, progress) is not 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,8 +90,13 @@ class RunSpec:
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits."""
-        text = orjson.dumps(self.to_dict(), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(text).hexdigest()[:16]
+        return spec_hash(self.to_dict())
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits of JSON values that decide a result."""
+    plain = orjson.loads(json_bytes(dict(spec)))  # as a journal gives them back: lists for tuples
+    return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def make_spec(pair: PreparedPair, crew: Crew, batch_size: int, min_valid: float) -> RunSpec:

@@ -18,6 +18,7 @@ from rsccli.geo.pair import PreparedPair
 from rsccli.run.checked import asked
 from rsccli.run.loop import Room
 from rsccli.run.prefetch import read_blocks
+from rsccli.stages import stage
 from rsccli.types import Tile, TilePair
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,8 @@ def in_parts(
         parts = [pairs[i : i + room.at_most] for i in range(0, len(pairs), room.at_most)]
         return [each for part in parts for each in in_parts(call, part, room)]
     try:
-        return asked(call, pairs, "the model")
+        with stage("model"):
+            return asked(call, pairs, "the model")
     except (ModelError, MemoryError) as error:
         too_large = isinstance(error, (OutOfMemoryError, MemoryError))
         problem = str(error) or "not enough memory"

@@ -22,7 +22,8 @@ from rsccli.errors import OutputError, StoppedError, UsageProblem
 from rsccli.geo.pair import PairOptions
 from rsccli.models.registry import register, unregister
 from rsccli.run.detect import job as job_module
-from rsccli.run.detect.job import DetectJob, prepare_detect, work_folder
+from rsccli.run.detect.folder import work_folder
+from rsccli.run.detect.job import DetectJob, prepare_detect
 from rsccli.run.detect.run import run_detect, stream_detect
 
 

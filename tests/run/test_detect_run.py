@@ -18,7 +18,7 @@ from rsccli.errors import UsageProblem
 from rsccli.geo.pair import PairOptions
 from rsccli.run.detect import job as job_module
 from rsccli.run.detect.codes import NODATA, NOT_JUDGED
-from rsccli.run.detect.job import work_folder
+from rsccli.run.detect.folder import work_folder
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import pytest
 
 from rsccli.errors import UsageProblem
 from rsccli.run.journal import Journal
+from rsccli.run.line_journal import LineJournal
 from rsccli.run.metrics.figures import Figures, Who
 from rsccli.run.metrics.observe import Observe
 from rsccli.run.metrics.progress import read_progress
@@ -160,6 +161,24 @@ def test_progress_counts_what_is_committed_and_nothing_else(tmp_path: Path) -> N
     assert (found.run, found.planned, found.tiles) == (_Spec.hash, 10, 4)
     assert found.by_status == {"changed": 3, "unchanged": 1}
     assert path.read_bytes() == before
+
+
+def test_progress_of_runs_whose_journal_has_a_line_for_each_batch(tmp_path: Path) -> None:
+    path = tmp_path / "out.geojson.journal"
+    with LineJournal(path, {"a": 1}, told={"hash": "h", "planned": 10}) as journal:
+        journal.commit({"found": 1, "nothing": 2}, {"block": 0, "batch": 0, "tiles": [{"status": "nodata"}] * 3})
+        journal.commit({"nothing": 4}, {"block": 0, "batch": 1, "tiles": [{}] * 4})
+    with path.open("ab") as file:
+        file.write(b'{"block":0,"batch":2,"by_sta')
+    found = read_progress(path)
+    assert found is not None
+    assert (found.run, found.planned, found.tiles) == ("h", 10, 7)
+    assert found.by_status == {"found": 1, "nothing": 6}
+    with LineJournal(path, {"a": 1}, fresh=True, told={"planned": 10}):
+        pass
+    begun = read_progress(path)
+    assert begun is not None
+    assert (begun.run, begun.tiles) == (None, 0)
 
 
 def _timed(path: Path, times: list[float], tiles: int = 4) -> None:

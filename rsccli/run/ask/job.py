@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from rsccli.errors import InputError, ModelError, UsageProblem
 from rsccli.models.registry import load_captioner
-from rsccli.models.small.answers import TileAnswer
+from rsccli.models.small.answers import ANSWER_STATUSES, TileAnswer
 from rsccli.models.small.questions import Asked, Refused, read_question
 from rsccli.output.located import stream_located
 from rsccli.output.located_parquet import write_rows
@@ -24,9 +24,14 @@ from rsccli.run.ask.record import TileAnswers, from_json, same_answers, to_json
 from rsccli.run.ask.rows import answer_rows, answer_sheet
 from rsccli.run.ask.scene import SceneAnswer, Tally
 from rsccli.run.ask.words_tally import WordsTally
-from rsccli.run.caption import PreparedJob, Progress
+from rsccli.run.caption import PreparedJob, Progress, tell_prepared
+from rsccli.run.line_journal import LineJournal
 from rsccli.run.loop import Room
+from rsccli.run.metrics.meter import metered
+from rsccli.run.metrics.observe import Watched
+from rsccli.run.spec import spec_hash
 from rsccli.run.tilewise import (
+    TileDone,
     TilewiseJob,
     Work,
     finish_tiles,
@@ -34,8 +39,10 @@ from rsccli.run.tilewise import (
     open_journal,
     prepare_tilewise,
     stream_tiles,
+    tiles_before,
 )
 from rsccli.run.visit import Visit, in_parts
+from rsccli.stages import stage
 from rsccli.types import FAILED
 
 LONGEST_FILE = 1_000_000
@@ -60,6 +67,16 @@ class PreparedAsk:
     def in_words(self) -> bool:
         """Whether a model that is asked in words answers."""
         return bool(self.prepared.info.prompt)
+
+    def spec(self) -> dict[str, Any]:
+        """All that decides the result, as JSON has it."""
+        asked = {"questions": self.questions, "frame": FRAME if self.in_words else None}
+        return {**self.prepared.spec.to_dict(), "ask": asked}
+
+    @property
+    def watched(self) -> Watched:
+        """The run, for those who tell of it."""
+        return Watched(self.job.output, spec_hash(self.spec()), self.job.pair.observe, ANSWER_STATUSES)
 
     @property
     def refused(self) -> tuple[tuple[str, str], ...]:
@@ -124,7 +141,9 @@ def prepare_ask(job: TilewiseJob, questions: Sequence[str], page: bool = True) -
     prepared = prepare_tilewise(job, beside)
     info = prepared.info
     read = tuple(refused_or_asked(read_question(text), info.name, info.keywords) for text in asked)
-    return PreparedAsk(job, prepared, asked, read, page)
+    asking = PreparedAsk(job, prepared, asked, read, page)
+    tell_prepared(prepared, asking.watched)
+    return asking
 
 
 def run_ask(asking: PreparedAsk, progress: Progress = lambda tiles, old: None) -> Asking:
@@ -137,38 +156,45 @@ def run_ask(asking: PreparedAsk, progress: Progress = lambda tiles, old: None) -
     output = asking.job.output
     if output is None:
         raise UsageProblem("run_ask writes a file: use stream_ask for a stream")
-    spec = {
-        **asking.prepared.spec.to_dict(),
-        "ask": {"questions": asking.questions, "frame": FRAME if asking.in_words else None},
-    }
-    with open_journal(asking.job, spec) as journal:
-        finish_tiles(asking.prepared, journal, _opened(asking), progress)
-        tally = _Tally(asking)
-        for value in finished_tiles(journal):
-            tally.add(from_json(value))
-        result = tally.result()
-        sheet = answer_sheet(asking.prepared.facts, result.answers)
-        records = (from_json(value) for value in finished_tiles(journal))
-        write_rows(output, answer_rows(records, asking.questions, asking.prepared), sheet)
-        if asking.page:
-            with replacing(page_path(output)) as part:
-                part.write_text(render_page(result.answers, asking.prepared, output.name), encoding="utf-8")
+    prepared = asking.prepared
+    planned = len(prepared.pair.plan)
+    with open_journal(asking.job, asking.spec(), planned) as journal:
+        with metered(prepared, asking.watched, output, planned, tiles_before(journal)) as meter:
+            finish_tiles(prepared, journal, _opened(asking), progress, meter)
+            with stage("write"):
+                result = _write(asking, journal, output)
         journal.remove()
+    return result
+
+
+def _write(asking: PreparedAsk, journal: LineJournal, output: Path) -> Asking:
+    """The answers of a whole journal."""
+    tally = _Tally(asking)
+    for value in finished_tiles(journal):
+        tally.add(from_json(value))
+    result = tally.result()
+    sheet = answer_sheet(asking.prepared.facts, result.answers)
+    records = (from_json(value) for value in finished_tiles(journal))
+    write_rows(output, answer_rows(records, asking.questions, asking.prepared), sheet)
+    if asking.page:
+        with replacing(page_path(output)) as part:
+            part.write_text(render_page(result.answers, asking.prepared, output.name), encoding="utf-8")
     return result
 
 
 def stream_ask(asking: PreparedAsk, out: BinaryIO, progress: Progress = lambda tiles, old: None) -> Asking:
     """Ask every tile; features go to a stream as GeoJSON lines, as soon as their batch is done."""
-    tally = _Tally(asking)
+    tally, prepared = _Tally(asking), asking.prepared
+    with metered(prepared, asking.watched, None, len(prepared.pair.plan)) as meter:
 
-    def records() -> Iterator[TileAnswers]:
-        for value in stream_tiles(asking.prepared, _opened(asking), progress):
-            record = from_json(dict(value))
-            tally.add(record)
-            yield record
+        def records() -> Iterator[TileAnswers]:
+            for value in stream_tiles(prepared, _opened(asking), progress, meter):
+                record = from_json(dict(value))
+                tally.add(record)
+                yield record
 
-    rows = answer_rows(records(), asking.questions, asking.prepared, asking.prepared.tiles_at_once)
-    stream_located(out, rows, answer_sheet(asking.prepared.facts, ()))
+        rows = answer_rows(records(), asking.questions, prepared, prepared.tiles_at_once)
+        stream_located(out, rows, answer_sheet(prepared.facts, ()))
     return tally.result()
 
 
@@ -185,7 +211,7 @@ class _Tally:
 
     def add(self, record: TileAnswers) -> None:
         self._tiles += 1
-        self._failed += record.answers[0].status in FAILED
+        self._failed += record.status in FAILED
         for tally, answer in zip(self._tallies, record.answers, strict=True):
             tally.add(record, answer)
 
@@ -211,7 +237,7 @@ def _opened(asking: PreparedAsk) -> Callable[[], Any]:
             else:
                 answerer = NumbersAnswerer(captioner, asking.read, plan, info.name, info.keywords)
             room = Room()
-            yield lambda visit: [to_json(each) for each in _work(visit, answerer, asking, room)]
+            yield lambda visit: [TileDone(each.status, to_json(each)) for each in _work(visit, answerer, asking, room)]
         finally:
             if captioner is not None:
                 captioner.close()

@@ -27,6 +27,11 @@ class TileAnswers:
     answers: tuple[TileAnswer, ...]
 
     @property
+    def status(self) -> str:
+        """What became of the tile: of the first question."""
+        return self.answers[0].status
+
+    @property
     def looked_at(self) -> bool:
         """Whether a model saw the tile, or would have if a question had needed it."""
         return any(each.status in ("answered", "unsure", "cannot_answer") for each in self.answers)

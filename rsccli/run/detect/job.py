@@ -15,14 +15,18 @@ from rsccli.models.captioner import Detects
 from rsccli.output.located import Sheet
 from rsccli.output.located_parquet import check_rows_suffix
 from rsccli.output.qgis.looks import changes_look
-from rsccli.run.caption import CaptionJob, PreparedJob, prepare_job
+from rsccli.run.caption import CaptionJob, PreparedJob, prepare_inputs, tell_prepared
 from rsccli.run.detect.codes import CHANGE, MOST_CLASSES, SCORE_STEPS, Legend
+from rsccli.run.detect.folder import work_folder, work_journal
 from rsccli.run.detect.rasters import check_raster
 from rsccli.run.detect.stitch import check_overlap
 from rsccli.run.estimate import estimate
-from rsccli.run.spec import make_spec
+from rsccli.run.metrics.observe import Watched
+from rsccli.run.spec import make_spec, spec_hash
 
 LAYER = "changes"
+#: What may become of a tile.
+DETECT_STATUSES = ("judged", "not_judged", "nodata", "failed")
 #: Columns of the polygons, in order.
 COLUMNS: dict[str, type] = {
     "class": str,
@@ -88,6 +92,7 @@ class DetectJob:
             raise UsageProblem(f"--simplify {self.simplify_px:g}: give pixels, 0 or more")
         if self.classes is not None and CHANGE in self.classes and len(self.classes) > 1:
             raise UsageProblem(f"--classes {','.join(self.classes)}: {CHANGE} is everything: give it alone")
+        self.pair.observe.refuse_stream(self.output)
 
     @property
     def least_score(self) -> int:
@@ -152,6 +157,21 @@ class PreparedDetect:
         """All that decides the probabilities, as JSON has it; thresholds and areas do not."""
         return {**self.base.spec.to_dict(), "detect": {"judge_anyway": self.job.judge_anyway, "steps": SCORE_STEPS}}
 
+    def result_spec(self) -> dict[str, Any]:
+        """All that decides the polygons: a run that is gone on with may have another one than the run that was cut."""
+        polygons = {
+            "least_score": self.job.least_score,
+            "classes": self.job.classes,
+            "min_area_m2": self.min_area_m2,
+            "simplify_px": self.job.simplify_px,
+        }
+        return {**self.spec(), "polygons": polygons}
+
+    @property
+    def watched(self) -> Watched:
+        """The run, for those who tell of it."""
+        return Watched(self.job.output, spec_hash(self.result_spec()), self.job.pair.observe, DETECT_STATUSES)
+
     def plan_facts(self) -> dict[str, Any]:
         """What a run would do and take: JSON values, for ``--dry-run``."""
         plan = self.base.pair.plan
@@ -168,22 +188,24 @@ class PreparedDetect:
         return told
 
 
-def work_folder(output: Path) -> Path:
-    """Where a run keeps what it has not finished."""
-    return output.with_name(f".{output.name}.detect")
-
-
 def prepare_detect(job: DetectJob) -> PreparedDetect:
     """Check the outputs, describe the captioner, prepare the pair.
 
     Raises:
-        UsageProblem, OutputError: outputs that cannot be written. InputError, ModelError: see `prepare_job`.
+        UsageProblem, OutputError: outputs that cannot be written. InputError, ModelError: see `prepare_inputs`.
     """
+    prepared = prepare_part(job)
+    tell_prepared(prepared.base, prepared.watched)
+    return prepared
+
+
+def prepare_part(job: DetectJob) -> PreparedDetect:
+    """The same for a run of which the detection is a part, and which tells when it is prepared."""
     check_free(job)
     given = [path.absolute() for path in (job.output, job.mask, job.score) if path is not None]
     if len(set(given)) < len(given):
         raise UsageProblem("polygons, mask and score must be different files")
-    base = prepare_job(replace(job.pair, output=None))
+    base = prepare_inputs(replace(job.pair, output=None))
     if len(base.crew.devices) > 1:
         raise UsageProblem(f"--device {job.pair.captioner.device}: detect runs on one GPU: give one, e.g. cuda:0")
     pair = replace(base.pair, plan=_smaller_blocks(base.pair.plan))
@@ -200,7 +222,7 @@ def check_free(job: DetectJob) -> None:
     Raises:
         UsageProblem, OutputError: outputs that cannot be written.
     """
-    started = job.output is not None and job.resume and (work_folder(job.output) / "journal").exists()
+    started = job.output is not None and job.resume and work_journal(work_folder(job.output)).exists()
     if job.output is not None:
         _check_output(job.output, job.overwrite or started)
     for path, flag in ((job.mask, "--mask"), (job.score, "--score")):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -26,16 +27,20 @@ from rsccli.output.located_parquet import write_rows
 from rsccli.output.writers.atomic import sync
 from rsccli.run.caption import Progress
 from rsccli.run.detect.codes import CHANGE, NOT_JUDGED, SCORE_STEPS, Legend
+from rsccli.run.detect.folder import work_journal
 from rsccli.run.detect.found import Found, Kind
 from rsccli.run.detect.ground import F64, pixel_areas_m2
 from rsccli.run.detect.job import PreparedDetect, check_free
 from rsccli.run.detect.place import place_regions
 from rsccli.run.detect.polygons import Region, Tracer
 from rsccli.run.detect.rasters import WorkRaster, run_tags, told, write_mask, write_score
-from rsccli.run.detect.scan import block_counts, row_file, scan
+from rsccli.run.detect.scan import block_counts, row_file, scan, tiles_before
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.lock import OutputLock
+from rsccli.run.metrics.meter import Meter, metered
+from rsccli.run.metrics.observe import Watched
 from rsccli.run.signals import StopRequest
+from rsccli.stages import STAGES, stage
 from rsccli.types import U8, PxWindow
 
 # Columns that are traced at once.
@@ -49,6 +54,17 @@ def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old:
         StoppedError: a signal asked to stop. UsageProblem: the captioner cannot detect, or not what was asked for.
         InputError, ModelError: see the messages.
     """
+    with detected(prepared, prepared.watched, progress) as found:
+        return found
+
+
+@contextmanager
+def detected(prepared: PreparedDetect, watched: Watched, progress: Progress) -> Iterator[Found]:
+    """Detect into ``job.output``, see `run_detect`, for a run that goes on with its polygons.
+
+    Args:
+        watched: the run; it is told to be finished when the block is.
+    """
     job, folder = prepared.job, prepared.folder
     if job.output is None or folder is None:
         raise UsageProblem("run_detect writes a file: use stream_detect for a stream")
@@ -59,20 +75,32 @@ def run_detect(prepared: PreparedDetect, progress: Progress = lambda tiles, old:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be made: {error.strerror}. Choose another place with -o") from error
-        return _detect_into(prepared, folder, job.output, stop, progress)
+        with (
+            _journal(prepared, folder) as journal,
+            _metered(prepared, watched, journal) as meter,
+        ):
+            yield _detect_into(prepared, journal, job.output, stop, progress, meter)
 
 
-def _detect_into(prepared: PreparedDetect, folder: Path, output: Path, stop: StopRequest, progress: Progress) -> Found:
+def _metered(prepared: PreparedDetect, watched: Watched, journal: LineJournal) -> AbstractContextManager[Meter]:
+    base = prepared.base
+    return metered(base, watched, watched.output, len(base.pair.plan), tiles_before(journal))
+
+
+def _detect_into(
+    prepared: PreparedDetect, journal: LineJournal, output: Path, stop: StopRequest, progress: Progress, meter: Meter
+) -> Found:
     """The same with the lock held."""
+    folder = journal.path.parent
     part = folder / output.name
-    with _journal(prepared, folder) as journal:
-        try:
-            seen = _look(prepared, journal, stop, progress)
-        except BaseException:
-            if not journal.entries:
-                # Nothing to go on from.
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+    try:
+        seen = _look(prepared, journal, stop, progress, meter)
+    except BaseException:
+        if not journal.entries:
+            # Nothing to go on from.
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    with stage("write"):
         with _rasters(prepared, folder, seen.legend) as rasters:
             write_rows(part, _rows(prepared, folder, seen, rasters, stop), prepared.sheet(seen.legend))
         try:
@@ -80,7 +108,7 @@ def _detect_into(prepared: PreparedDetect, folder: Path, output: Path, stop: Sto
             sync(output.parent)
         except OSError as error:
             raise OutputError(f"cannot write {output}: {error.strerror}; name another place with -o") from error
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     return seen.found
 
 
@@ -88,8 +116,8 @@ def stream_detect(prepared: PreparedDetect, stream: BinaryIO, progress: Progress
     """The same as GeoJSON lines on a stream; they begin when every tile was seen."""
     with tempfile.TemporaryDirectory(prefix="rsccli-detect-") as name, StopRequest() as stop:
         folder = Path(name)
-        with _journal(prepared, folder) as journal:
-            seen = _look(prepared, journal, stop, progress)
+        with _journal(prepared, folder) as journal, _metered(prepared, prepared.watched, journal) as meter:
+            seen = _look(prepared, journal, stop, progress, meter)
             with _rasters(prepared, folder, seen.legend) as rasters:
                 rows = _rows(prepared, folder, seen, rasters, stop)
                 stream_located(stream, rows, prepared.sheet(seen.legend))
@@ -118,13 +146,17 @@ class _Rasters:
 
 
 def _journal(prepared: PreparedDetect, folder: Path) -> LineJournal:
-    return LineJournal(folder / "journal", prepared.spec(), fresh=not prepared.job.resume, afresh="--no-resume")
+    told = {"planned": len(prepared.base.pair.plan)}
+    return LineJournal(work_journal(folder), prepared.spec(), not prepared.job.resume, "--no-resume", told)
 
 
-def _look(prepared: PreparedDetect, journal: LineJournal, stop: StopRequest, progress: Progress) -> _Seen:
+def _look(prepared: PreparedDetect, journal: LineJournal, stop: StopRequest, progress: Progress, meter: Meter) -> _Seen:
     """Let the model see what it has not seen."""
     base = prepared.base
+    begun = time.perf_counter()
     captioner = load_captioner(base.job.model, base.crew.options)
+    seconds = time.perf_counter() - begun
+    STAGES.add("load", seconds)
     try:
         if not isinstance(captioner, Detects):
             raise UsageProblem(
@@ -137,7 +169,8 @@ def _look(prepared: PreparedDetect, journal: LineJournal, stop: StopRequest, pro
                 f"longer tiles: give at most {longest}"
             )
         legend, names = prepared.legend(captioner), captioner.class_names
-        looked = scan(prepared, captioner, journal, stop, progress)
+        meter.loaded(seconds)
+        looked = scan(prepared, captioner, journal, stop, progress, meter)
     finally:
         captioner.close()
     codes = np.zeros(256, np.uint8)

@@ -18,14 +18,16 @@ from rsccli.geo.tiles import TilePlan
 from rsccli.models.captioner import Detects
 from rsccli.run.caption import Progress
 from rsccli.run.checked import asked, checked_detection
-from rsccli.run.detect.job import PreparedDetect
+from rsccli.run.detect.job import DETECT_STATUSES, PreparedDetect
 from rsccli.run.detect.rasters import WorkRaster
 from rsccli.run.detect.stitch import Stitcher
 from rsccli.run.detect.sums import CarryStore
 from rsccli.run.line_journal import LineJournal
 from rsccli.run.loop import Room
+from rsccli.run.metrics.meter import Meter
 from rsccli.run.signals import StopRequest
 from rsccli.run.visit import Visit, in_parts, visit_tiles
+from rsccli.stages import stage
 from rsccli.types import Detection, TilePair
 
 # Of the reasons why tiles failed, or were not judged.
@@ -62,6 +64,11 @@ class Looked:
         self.reasons = Counter(dict((self.reasons + other.reasons).most_common(_REASONS_KEPT)))
         self.failures = (self.failures + other.failures)[:_REASONS_KEPT]
 
+    def by_status(self) -> dict[str, int]:
+        """How many tiles of each status; see `rsccli.run.detect.job.DETECT_STATUSES`."""
+        counts = zip(DETECT_STATUSES, (self.judged, self.not_judged, self.nodata, self.failed), strict=True)
+        return {status: count for status, count in counts if count}
+
     def to_json(self) -> dict[str, Any]:
         """As a journal keeps it."""
         return {**vars(self), "reasons": dict(self.reasons)}
@@ -82,21 +89,39 @@ def block_counts(plan: TilePlan) -> tuple[int, int]:
     return -(-plan.rows // plan.block_rows), -(-plan.cols // plan.block_cols)
 
 
+def _looked_before(journal: LineJournal) -> Looked:
+    looked = Looked()
+    for entry in journal.entries:
+        looked.add(Looked.from_json(entry["looked"]))
+    return looked
+
+
+def tiles_before(journal: LineJournal) -> int:
+    """Tiles that earlier processes finished."""
+    return _looked_before(journal).tiles
+
+
 def scan(
-    prepared: PreparedDetect, detector: Detects, journal: LineJournal, stop: StopRequest, progress: Progress
+    prepared: PreparedDetect,
+    detector: Detects,
+    journal: LineJournal,
+    stop: StopRequest,
+    progress: Progress,
+    meter: Meter,
 ) -> Looked:
     """Go through all rows of superblocks that the journal does not hold.
+
+    Args:
+        meter: takes the figures of the run.
 
     Raises:
         StoppedError: a signal asked to stop; finished rows are kept.
         InputChangedError: an input was replaced while it was being read.
     """
-    looked = Looked()
-    for entry in journal.entries:
-        looked.add(Looked.from_json(entry["looked"]))
+    looked = _looked_before(journal)
     if looked.tiles:
         progress(looked.tiles, True)
-    run = _Scan(prepared, detector, journal, stop, progress)
+    run = _Scan(prepared, detector, journal, stop, progress, meter)
     try:
         for row in range(len(journal.entries), block_counts(prepared.base.pair.plan)[0]):
             looked.add(run.row(row, looked.tiles))
@@ -109,12 +134,18 @@ class _Scan:
     """The rows of superblocks, one after the other."""
 
     def __init__(
-        self, prepared: PreparedDetect, detector: Detects, journal: LineJournal, stop: StopRequest, progress: Progress
+        self,
+        prepared: PreparedDetect,
+        detector: Detects,
+        journal: LineJournal,
+        stop: StopRequest,
+        progress: Progress,
+        meter: Meter,
     ) -> None:
         base = prepared.base
         self._plan, self._detector, self._journal = base.pair.plan, detector, journal
         self._name = base.info.name
-        self._stop, self._progress = stop, progress
+        self._stop, self._progress, self._meter = stop, progress, meter
         self._anyway = prepared.job.judge_anyway
         self._folder = journal.path.parent
         self._rows, self._across = block_counts(self._plan)
@@ -144,10 +175,13 @@ class _Scan:
                             self._leave(row, tiles)
                     self._next = next(self._blocks, None)
                 piece = self._stitcher.end()
-                file.write(piece.px_window, piece.score, piece.kind)
+                with stage("journal"):
+                    file.write(piece.px_window, piece.score, piece.kind)
         entry = {"row": row, "looked": looked.to_json()}
-        self._journal.append(entry)
+        with stage("journal"):
+            self._journal.commit(looked.by_status(), entry)
         self._journal.entries.append(entry)
+        self._meter.committed(looked.by_status())
         self._carry.forget(row)
         return looked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from rsccli.errors import ModelError, UsageProblem
@@ -15,11 +16,25 @@ from rsccli.output.located_parquet import write_rows
 from rsccli.run.caption import PreparedJob, Progress
 from rsccli.run.ground.asker import BoxAsker
 from rsccli.run.ground.found import BoxTally, PhraseFound
-from rsccli.run.ground.record import TileFinds, TileGround, from_json, same_finds, to_json
+from rsccli.run.ground.record import GROUND_STATUSES, TileFinds, TileGround, from_json, same_finds, to_json
 from rsccli.run.ground.rows import box_rows, ground_sheet
+from rsccli.run.line_journal import LineJournal
 from rsccli.run.loop import Room
-from rsccli.run.tilewise import TilewiseJob, Work, finish_tiles, finished_tiles, open_journal, stream_tiles
+from rsccli.run.metrics.meter import metered
+from rsccli.run.metrics.observe import Watched
+from rsccli.run.spec import spec_hash
+from rsccli.run.tilewise import (
+    TileDone,
+    TilewiseJob,
+    Work,
+    finish_tiles,
+    finished_tiles,
+    open_journal,
+    stream_tiles,
+    tiles_before,
+)
 from rsccli.run.visit import Visit, in_parts
+from rsccli.stages import stage
 from rsccli.types import FAILED
 
 
@@ -35,6 +50,17 @@ class PreparedBoxes:
     prepared: PreparedJob
     phrases: tuple[str, ...]
     rule: BoxRule
+
+    def spec(self) -> dict[str, Any]:
+        """All that decides the result, as JSON has it."""
+        prompt = PROMPT.replace("{form}", self.rule.form)
+        told = {"phrases": self.phrases, "scale": self.rule.scale, "prompt": prompt}
+        return {**self.prepared.spec.to_dict(), "ground": told}
+
+    @property
+    def watched(self) -> Watched:
+        """The run, for those who tell of it."""
+        return Watched(self.job.output, spec_hash(self.spec()), self.job.pair.observe, GROUND_STATUSES)
 
 
 @dataclass(frozen=True)
@@ -60,32 +86,41 @@ def run_boxes(ground: PreparedBoxes, progress: Progress = lambda tiles, old: Non
     output, prepared = ground.job.output, ground.prepared
     if output is None:
         raise UsageProblem("run_boxes writes a file: use stream_boxes for a stream")
-    told = {"phrases": ground.phrases, "scale": ground.rule.scale, "prompt": PROMPT.replace("{form}", ground.rule.form)}
-    with open_journal(ground.job, {**prepared.spec.to_dict(), "ground": told}) as journal:
-        finish_tiles(prepared, journal, _opened(ground), progress)
-        tally = _Tally(ground)
-        for value in finished_tiles(journal):
-            tally.add(from_json(value))
-        result = tally.result()
-        records = (from_json(value) for value in finished_tiles(journal))
-        rows = box_rows(records, ground.phrases, prepared.pair.plan, prepared.facts)
-        write_rows(output, rows, ground_sheet(prepared.facts, told_of(ground, result)))
+    planned = len(prepared.pair.plan)
+    with open_journal(ground.job, ground.spec(), planned) as journal:
+        with metered(prepared, ground.watched, output, planned, tiles_before(journal)) as meter:
+            finish_tiles(prepared, journal, _opened(ground), progress, meter)
+            with stage("write"):
+                result = _write(ground, journal, output)
         journal.remove()
+    return result
+
+
+def _write(ground: PreparedBoxes, journal: LineJournal, output: Path) -> Grounding:
+    """The boxes of a whole journal."""
+    tally, prepared = _Tally(ground), ground.prepared
+    for value in finished_tiles(journal):
+        tally.add(from_json(value))
+    result = tally.result()
+    records = (from_json(value) for value in finished_tiles(journal))
+    rows = box_rows(records, ground.phrases, prepared.pair.plan, prepared.facts)
+    write_rows(output, rows, ground_sheet(prepared.facts, told_of(ground, result)))
     return result
 
 
 def stream_boxes(ground: PreparedBoxes, out: BinaryIO, progress: Progress = lambda tiles, old: None) -> Grounding:
     """Ask for boxes; rows go to a stream as GeoJSON lines, as soon as their batch is done."""
     tally, prepared = _Tally(ground), ground.prepared
+    with metered(prepared, ground.watched, None, len(prepared.pair.plan)) as meter:
 
-    def records() -> Iterator[TileGround]:
-        for value in stream_tiles(prepared, _opened(ground), progress):
-            record = from_json(dict(value))
-            tally.add(record)
-            yield record
+        def records() -> Iterator[TileGround]:
+            for value in stream_tiles(prepared, _opened(ground), progress, meter):
+                record = from_json(dict(value))
+                tally.add(record)
+                yield record
 
-    rows = box_rows(records(), ground.phrases, prepared.pair.plan, prepared.facts, prepared.tiles_at_once)
-    stream_located(out, rows, ground_sheet(prepared.facts, ()))
+        rows = box_rows(records(), ground.phrases, prepared.pair.plan, prepared.facts, prepared.tiles_at_once)
+        stream_located(out, rows, ground_sheet(prepared.facts, ()))
     return tally.result()
 
 
@@ -103,7 +138,7 @@ class _Tally:
 
     def add(self, record: TileGround) -> None:
         self._tiles += 1
-        self._failed += record.finds[0].status in FAILED
+        self._failed += record.status in FAILED
         for tally in self._tallies:
             tally.add(record)
 
@@ -120,7 +155,8 @@ def _opened(ground: PreparedBoxes) -> Callable[[], Any]:
         captioner = load_captioner(crew.model, crew.options)
         try:
             asker, room = BoxAsker(captioner, ground.phrases, ground.rule, grid, crew.info.name), Room()
-            yield lambda visit: [to_json(each) for each in _work(visit, asker, len(ground.phrases), room)]
+            number = len(ground.phrases)
+            yield lambda visit: [TileDone(each.status, to_json(each)) for each in _work(visit, asker, number, room)]
         finally:
             captioner.close()
 

@@ -13,7 +13,7 @@ from rsccli.models.devices import worker_devices
 from rsccli.models.large.boxes import Scale
 from rsccli.models.registry import describe_captioner
 from rsccli.output.text import storable
-from rsccli.run.caption import CaptionJob, PreparedJob, Progress
+from rsccli.run.caption import CaptionJob, PreparedJob, Progress, tell_prepared
 from rsccli.run.detect.job import DetectJob, overlapped
 from rsccli.run.ground.asker import rule_for
 from rsccli.run.ground.boxes import Grounding, PreparedBoxes, run_boxes, stream_boxes
@@ -92,7 +92,9 @@ def _boxes(job: GroundJob, info: CaptionerInfo) -> PreparedBoxes:
             raise UsageProblem(f"{flag} is for masks, and {info.name} writes boxes: leave it out")
     rule = rule_for(info, job.scale)
     tilewise = TilewiseJob(job.pair, job.output, job.overwrite, job.resume)
-    return PreparedBoxes(tilewise, prepare_tilewise(tilewise), job.phrases, rule)
+    boxes = PreparedBoxes(tilewise, prepare_tilewise(tilewise), job.phrases, rule)
+    tell_prepared(boxes.prepared, boxes.watched)
+    return boxes
 
 
 def run_ground(ground: PreparedGround, progress: Progress = lambda tiles, old: None) -> Grounding:

@@ -21,14 +21,18 @@ from rsccli.models.small.phrases import Phrase, read_phrase
 from rsccli.models.small.questions import Refused
 from rsccli.output.located import Located, stream_located
 from rsccli.output.located_parquet import write_rows
-from rsccli.run.caption import Progress
+from rsccli.run.caption import Progress, tell_prepared
+from rsccli.run.detect.folder import hidden_path, work_folder, work_journal
 from rsccli.run.detect.found import Found
-from rsccli.run.detect.job import DetectJob, PreparedDetect, prepare_detect, work_folder
-from rsccli.run.detect.run import run_detect
+from rsccli.run.detect.job import DETECT_STATUSES, DetectJob, PreparedDetect, prepare_part
+from rsccli.run.detect.run import detected
 from rsccli.run.ground.boxes import Grounding
 from rsccli.run.ground.found import PolygonTally
 from rsccli.run.ground.rows import ground_sheet, polygon_row
+from rsccli.run.metrics.observe import Watched
+from rsccli.run.spec import spec_hash
 from rsccli.run.tilewise import check_rows_output
+from rsccli.stages import stage
 
 BUNDLED_FAMILY = "rsccli-small"
 
@@ -44,6 +48,13 @@ class PreparedPolygons:
     detect: PreparedDetect
     output: Path | None
     phrases: tuple[Phrase, ...]
+
+    @property
+    def watched(self) -> Watched:
+        """The run, for those who tell of it."""
+        told = {"phrases": [each.text for each in self.phrases]}
+        run = spec_hash({**self.detect.result_spec(), "ground": told})
+        return Watched(self.output, run, self.detect.job.pair.observe, DETECT_STATUSES)
 
 
 def prepare_polygons(
@@ -68,17 +79,14 @@ def prepare_polygons(
     wanted = None if anything else tuple(dict.fromkeys(name for each in phrases for name in each.classes))
     output = job.output
     if output is not None:
-        started = job.resume and (work_folder(hidden_path(output)) / "journal").exists()
+        started = job.resume and work_journal(work_folder(hidden_path(output))).exists()
         check_rows_output(output, job.overwrite or started)
     # A stream has no place of its own: its detection gets one when it runs.
     hidden = Path(tempfile.gettempdir()) / "rsccli-ground.geojsonl" if output is None else hidden_path(output)
-    detect = prepare_detect(replace(job, output=hidden, classes=wanted, overwrite=True))
-    return PreparedPolygons(detect, output, tuple(phrases))
-
-
-def hidden_path(output: Path) -> Path:
-    """Where the polygons of the detection lie until they have their phrases."""
-    return output.with_name(f".{output.name}.polygons.geojsonl")
+    detect = prepare_part(replace(job, output=hidden, classes=wanted, overwrite=True))
+    ground = PreparedPolygons(detect, output, tuple(phrases))
+    tell_prepared(detect.base, ground.watched)
+    return ground
 
 
 def run_polygons(ground: PreparedPolygons, progress: Progress = lambda tiles, old: None) -> Grounding:
@@ -90,13 +98,13 @@ def run_polygons(ground: PreparedPolygons, progress: Progress = lambda tiles, ol
     output, hidden = ground.output, ground.detect.job.output
     if output is None or hidden is None:
         raise UsageProblem("run_polygons writes a file: use stream_polygons for a stream")
-    found = run_detect(ground.detect, progress)
-    try:
-        result = _gathered(ground, hidden, found)
-        told = [each.to_json() for each in result.phrases]
-        write_rows(output, _rows(ground, hidden), ground_sheet(ground.detect.base.facts, _with_settings(ground, told)))
-    finally:
-        hidden.unlink(missing_ok=True)
+    with detected(ground.detect, ground.watched, progress) as found, stage("write"):
+        try:
+            result = _gathered(ground, hidden, found)
+            told = _with_settings(ground, [each.to_json() for each in result.phrases])
+            write_rows(output, _rows(ground, hidden), ground_sheet(ground.detect.base.facts, told))
+        finally:
+            hidden.unlink(missing_ok=True)
     return result
 
 
@@ -105,8 +113,9 @@ def stream_polygons(ground: PreparedPolygons, out: BinaryIO, progress: Progress 
     with tempfile.TemporaryDirectory(prefix="rsccli-ground-") as folder:
         hidden = Path(folder) / "polygons.geojsonl"
         detect = replace(ground.detect, job=replace(ground.detect.job, output=hidden, resume=False))
-        result = _gathered(ground, hidden, run_detect(detect, progress))
-        stream_located(out, _rows(ground, hidden), ground_sheet(ground.detect.base.facts, ()))
+        with detected(detect, ground.watched, progress) as found:
+            result = _gathered(ground, hidden, found)
+            stream_located(out, _rows(ground, hidden), ground_sheet(ground.detect.base.facts, ()))
     return result
 
 
@@ -153,13 +162,7 @@ def _gathered(ground: PreparedPolygons, hidden: Path, found: Found) -> Grounding
             if tally.wants(told["class"]):
                 tally.add(told["class"], told["area_m2"])
     looked = found.looked
-    counts = {
-        "judged": looked.judged,
-        "not_judged": looked.not_judged,
-        "nodata": looked.nodata,
-        "failed": looked.failed,
-    }
-    by_status = tuple((status, count) for status, count in counts.items() if count)
+    by_status = tuple(looked.by_status().items())
     return Grounding(tuple(tally.found(by_status) for tally in tallies), looked.tiles, looked.failed)
 
 

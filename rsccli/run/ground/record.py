@@ -55,6 +55,11 @@ class TileGround:
     col: int
     finds: tuple[TileFinds, ...]
 
+    @property
+    def status(self) -> str:
+        """What became of the tile: of the first phrase."""
+        return self.finds[0].status
+
 
 def same_finds(tile: Tile, finds: TileFinds, phrases: int) -> TileGround:
     """A tile in which every phrase has the same fate: nobody looked at it."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from rsccli.types import STATUSES
+
 FORMAT = 1
 State = Literal["running", "finished", "stopped", "failed"]
 #: Stages that share the time of a run, disjoint.
@@ -21,6 +23,7 @@ class Who:
         output: file that is being written, as it was named; ``-`` for a stream. shard: ``3/8``, or None.
         run: hash of all that decides the result. model, revision: the captioner. devices: as they were asked for.
         batch_size: tiles of one model call on one device. host, pid: the process. version: of rsccli.
+        statuses: what may become of a tile.
     """
 
     output: str
@@ -33,6 +36,7 @@ class Who:
     host: str
     pid: int
     version: str
+    statuses: tuple[str, ...] = STATUSES
 
 
 @dataclass(frozen=True)

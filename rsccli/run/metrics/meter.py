@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,10 @@ from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
 from rsccli.run.metrics.figures import Figures, State, Who
 from rsccli.run.metrics.log import bind, tell
-from rsccli.run.metrics.observe import metrics_path
+from rsccli.run.metrics.observe import Watched, metrics_path
 from rsccli.run.metrics.textfile import render_textfile
 from rsccli.run.signals import StoppedAtOnce
 from rsccli.stages import STAGES
-from rsccli.types import TileRecord
 
 if TYPE_CHECKING:
     from rsccli.run.caption import PreparedJob
@@ -39,19 +38,26 @@ class Meter:
     """Counts what a run finishes.
 
     Args:
-        prepared: the run. target: what it writes: the output, the file of a shard, or None for a stream.
+        prepared: pair and captioner. watched: the run.
+        target: what this process writes: the output, the file of a shard, or None for a stream.
         planned: tiles in all. before: of them done by earlier processes. shard: ``3/8``, or None.
     """
 
     def __init__(
-        self, prepared: PreparedJob, target: Path | None, planned: int, before: int = 0, shard: str | None = None
+        self,
+        prepared: PreparedJob,
+        watched: Watched,
+        target: Path | None,
+        planned: int,
+        before: int = 0,
+        shard: str | None = None,
     ) -> None:
-        self._observe, self._target = prepared.job.observe, target
-        self._textfile_path = self._observe.textfile_of(prepared.job.output, target)
+        self._observe, self._target = watched.observe, target
+        self._textfile_path = self._observe.textfile_of(watched.output, target)
         self._who = Who(
-            output=str(prepared.job.output or "-"),
+            output=str(watched.output or "-"),
             shard=shard,
-            run=prepared.facts.spec_hash,
+            run=watched.run,
             model=prepared.info.name,
             revision=prepared.info.revision,
             devices=prepared.crew.devices,
@@ -59,6 +65,7 @@ class Meter:
             host=socket.gethostname(),
             pid=os.getpid(),
             version=__version__,
+            statuses=watched.statuses,
         )
         self._prepare_s = prepared.prepare_s
         self._planned, self._before = planned, before
@@ -80,9 +87,9 @@ class Meter:
         self._first = time.monotonic()
         tell("loaded", model=self._who.model, devices=list(self._who.devices), seconds=round(seconds, 3))
 
-    def committed(self, records: Sequence[TileRecord]) -> None:
-        """A batch is safe in the journal."""
-        self._counts.update(record.status for record in records)
+    def committed(self, by_status: Mapping[str, int]) -> None:
+        """A batch is safe in the journal: so many tiles of each status."""
+        self._counts.update(by_status)
         now = self._last = time.monotonic()
         if now - self._told >= EVERY_S:
             self._told = now
@@ -160,10 +167,15 @@ class Meter:
 
 @contextmanager
 def metered(
-    prepared: PreparedJob, target: Path | None, planned: int, before: int = 0, shard: str | None = None
+    prepared: PreparedJob,
+    watched: Watched,
+    target: Path | None,
+    planned: int,
+    before: int = 0,
+    shard: str | None = None,
 ) -> Iterator[Meter]:
     """A meter whose end is told however the run ends; see `Meter`."""
-    meter = Meter(prepared, target, planned, before, shard)
+    meter = Meter(prepared, watched, target, planned, before, shard)
     try:
         yield meter
     except (StoppedError, StoppedAtOnce, KeyboardInterrupt) as error:

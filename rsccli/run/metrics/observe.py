@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsccli.errors import UsageProblem
+from rsccli.types import STATUSES
 
 #: node_exporter reads no other.
 SUFFIX = ".prom"
@@ -33,6 +34,15 @@ class Observe:
         if not self.textfile.parent.is_dir():
             raise UsageProblem(f"--metrics-textfile {self.textfile}: no such folder: {self.textfile.parent}")
 
+    def refuse_stream(self, output: Path | None) -> None:
+        """Metrics have their place beside an output.
+
+        Raises:
+            UsageProblem: they are wanted, and the output is a stream.
+        """
+        if self.metrics and output is None:
+            raise UsageProblem("--metrics stands beside a map in a file: name one with -o FILE")
+
     def textfile_of(self, output: Path | None, target: Path | None) -> Path | None:
         """Where the figures of one run go.
 
@@ -47,6 +57,21 @@ class Observe:
         if target is not None and output is not None and target.name != output.name:
             parts.insert(2, target.name.removesuffix(".rsccli-shard"))
         return self.textfile / f"{'_'.join(parts)}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The run that is told of.
+
+    Attributes:
+        output: file that the user named, or None for a stream. run: hash of all that decides the result.
+        observe: what is wanted. statuses: what may become of a tile.
+    """
+
+    output: Path | None
+    run: str
+    observe: Observe
+    statuses: tuple[str, ...] = STATUSES
 
 
 def metrics_path(output: Path) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -21,12 +22,13 @@ class JournalProgress:
     """What a journal holds.
 
     Attributes:
-        run: hash of what decides the result. planned: tiles in all, or None where it does not tell.
+        run: hash of what decides the result, or None where the journal does not decide all of it: of a detection.
+        planned: tiles in all, or None where it does not tell.
         tiles: finished. by_status: of them. updated: last write, seconds since 1970.
         tiles_per_s: of the last minutes, or None.
     """
 
-    run: str
+    run: str | None
     planned: int | None
     tiles: int
     by_status: Mapping[str, int]
@@ -43,41 +45,74 @@ def read_progress(path: Path, since: float = 0.0) -> JournalProgress | None:
     try:
         with path.open("rb") as file:
             head = orjson.loads(file.readline())
-            if head["rsccli_journal"] != 1:
+            found = _Found()
+            if head.get("rsccli_journal") == 1:
+                run = str(head["hash"])
+                _read_captions(file, found)
+            elif head.get("rsccli_line_journal") == 1 and "planned" in head:
+                run = head.get("hash")
+                _read_units(file, found)
+            else:
                 return None
-            counts: Counter[str] = Counter()
-            pending: list[str] = []
-            batches: deque[tuple[float, int]] = deque()
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                if line.startswith(b'{"commit"'):
-                    counts.update(pending)
-                    _add(batches, line, len(pending))
-                    pending = []
-                elif (found := _STATUS.search(line)) is not None:
-                    pending.append(found[1].decode())
             updated = path.stat().st_mtime
         planned = head.get("planned")
         return JournalProgress(
-            str(head["hash"]),
+            run,
             planned if isinstance(planned, int) else None,
-            counts.total(),
-            dict(sorted(counts.items())),
+            found.counts.total(),
+            dict(sorted(found.counts.items())),
             updated,
-            _rate(batches, since),
+            _rate(found.batches, since),
         )
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _add(batches: deque[tuple[float, int]], line: bytes, tiles: int) -> None:
+@dataclass
+class _Found:
+    """Finished tiles by status; and time and tiles of the last batches."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    batches: deque[tuple[float, int]] = field(default_factory=deque)
+
+
+def _read_captions(lines: Iterable[bytes], found: _Found) -> None:
+    """The journal of captions, `rsccli.run.journal`: a line for each tile, and one that commits a batch of them."""
+    pending: list[str] = []
+    for line in lines:
+        if not line.endswith(b"\n"):
+            break
+        if line.startswith(b'{"commit"'):
+            found.counts.update(pending)
+            _add(found.batches, _object(line), len(pending))
+            pending = []
+        elif (status := _STATUS.search(line)) is not None:
+            pending.append(status[1].decode())
+
+
+def _read_units(lines: Iterable[bytes], found: _Found) -> None:
+    """A journal with one line for each batch, or row of tiles; see `rsccli.run.line_journal.LineJournal.commit`."""
+    for line in lines:
+        if not line.endswith(b"\n"):
+            break
+        unit = _object(line)
+        by_status = {str(status): int(count) for status, count in unit.get("by_status", {}).items()}
+        found.counts.update(by_status)
+        _add(found.batches, unit, sum(by_status.values()))
+
+
+def _object(line: bytes) -> dict[str, Any]:
     try:
-        at = orjson.loads(line)["at"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return  # an older version kept no time
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _add(batches: deque[tuple[float, int]], unit: Mapping[str, Any], tiles: int) -> None:
+    at = unit.get("at")
     if not isinstance(at, int | float):
-        return
+        return  # an older version kept no time
     batches.append((float(at), tiles))
     while batches[0][0] < at - WINDOW_S and len(batches) > 2:
         batches.popleft()

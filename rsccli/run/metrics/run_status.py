@@ -11,6 +11,7 @@ from typing import Literal
 import orjson
 
 from rsccli.output.paths import sidecar
+from rsccli.run.detect.folder import hidden_path, work_folder, work_journal
 from rsccli.run.journal import journal_path
 from rsccli.run.lock import Holder, lock_holder
 from rsccli.run.metrics.observe import metrics_path
@@ -51,7 +52,7 @@ class RunStatus:
 
 def run_status(output: Path, shard: Shard | None = None) -> RunStatus:
     """One run, by its output."""
-    journal = journal_path(output)
+    journal = journal_of(output)
     holder = lock_holder(journal)
     alive = holder is not None and holder.alive
     name = None if shard is None else str(shard)
@@ -61,6 +62,13 @@ def run_status(output: Path, shard: Shard | None = None) -> RunStatus:
     if not output.exists():
         return RunStatus(str(output), "not begun", name)
     return _finished(output, name)
+
+
+def journal_of(output: Path) -> Path:
+    """The journal of a run: beside the output, or in the work folder of a detection for itself or for phrases."""
+    folders = (work_folder(output), work_folder(hidden_path(output)))
+    beside = journal_path(output)
+    return next((path for path in (beside, *map(work_journal, folders)) if path.exists()), beside)
 
 
 def _at_work(

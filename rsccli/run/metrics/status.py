@@ -12,10 +12,11 @@ from pathlib import Path
 
 from rsccli.errors import InputError, OutputError
 from rsccli.output.scenes import SceneResult
+from rsccli.run.detect.folder import DETECT, output_of
 from rsccli.run.journal import journal_path
 from rsccli.run.manifest.record import journal_folder, read_entries
 from rsccli.run.manifest.scenes import read_scenes
-from rsccli.run.metrics.run_status import RunState, RunStatus, run_status
+from rsccli.run.metrics.run_status import RunState, RunStatus, journal_of, run_status
 from rsccli.run.shard.file import read_head
 from rsccli.run.shard.name import SUFFIX, Shard
 
@@ -118,11 +119,13 @@ def _of_folder(folder: Path) -> Status:
                 shards.append(some)
             elif path.name.endswith(_JOURNALS):
                 scenes.append(_entries(path))
+            elif path.name.endswith(DETECT) and journal_of(output_of(path)).exists():
+                runs.setdefault(output_of(path), run_status(output_of(path)))
         elif path.name.endswith((_JOURNAL, _LOCK, ".metrics.json", ".report.json")):
             for output in _outputs(path):
                 status = run_status(output)
                 # The lock of a report, or of a mask, is no run.
-                if status.state != "not begun" and (status.state == "finished" or journal_path(output).exists()):
+                if status.state != "not begun" and (status.state == "finished" or journal_of(output).exists()):
                     runs.setdefault(output, status)
     return Status(tuple(runs.values()), tuple(shards), tuple(scenes))
 
@@ -141,7 +144,7 @@ def _bare(path: Path) -> Path:
     name = path.name
     for suffix in (_JOURNAL, _LOCK, ".metrics.json"):
         name = name.removesuffix(suffix)
-    return path.with_name(name)
+    return output_of(path.with_name(name))
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 
 from rsccli.output.text import storable
 from rsccli.run.metrics.figures import Figures
-from rsccli.types import STATUSES
 
 STATES = ("running", "finished", "stopped", "failed")
 Sample = tuple[Mapping[str, str], float]
@@ -42,7 +41,7 @@ def render_textfile(figures: Figures) -> bytes:
             "tiles_total",
             "counter",
             "Tiles that this process finished, by status.",
-            [({**labels, "status": status}, figures.by_status.get(status, 0)) for status in STATUSES],
+            [({**labels, "status": status}, figures.by_status.get(status, 0)) for status in who.statuses],
         ),
         _metric("tiles_planned", "gauge", "Tiles of the run, or of the shard.", [(labels, figures.planned)]),
         _metric(

@@ -169,7 +169,7 @@ def run_shard(
         raise OutputError(f"{path.parent}: cannot be made: {error.strerror or error}; choose another -o") from error
     spec = _ShardSpec(prepared.spec, shard, part.blocks)
     with StopRequest() as stop, Journal(journal_path(path), spec, not job.resume, part.tiles) as journal:
-        with metered(prepared, path, part.tiles, journal.tiles, str(shard)) as meter:
+        with metered(prepared, prepared.watched, path, part.tiles, journal.tiles, str(shard)) as meter:
             fill_journal(prepared, journal, stop, progress, models, part.blocks, meter)
             with stage("write"):
                 end = write_shard(path, head, journal.records())
