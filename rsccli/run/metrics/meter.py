@@ -6,7 +6,6 @@ import logging
 import os
 import resource
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from rsccli import __version__
 from rsccli.errors import OutputError, StoppedError
 from rsccli.output.text import json_bytes
 from rsccli.output.writers.atomic import replacing
+from rsccli.peak_memory import peak_memory_bytes
 from rsccli.run.metrics.figures import Figures, State, Who
 from rsccli.run.metrics.log import bind, tell
 from rsccli.run.metrics.observe import Watched, metrics_path
@@ -132,8 +132,7 @@ class Meter:
             wall_s=now - self._begun + self._prepare_s,
             captioning_s=0.0 if self._first is None or self._last is None else self._last - self._first,
             cpu_s=usage.ru_utime + usage.ru_stime,
-            # Kilobytes, but for macOS.
-            peak_memory_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            peak_memory_bytes=peak_memory_bytes(),
             prepare_s=self._prepare_s,
             stages=STAGES.since(self._stages),
         )
