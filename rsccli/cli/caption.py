@@ -204,15 +204,7 @@ def caption(
     metrics: observe_options.Metrics = False,
     metrics_textfile: observe_options.MetricsTextfile = None,
     basemap: flags.Basemap = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            envvar="RSCCLI_DRY_RUN",
-            help="Print grid, tiles and expected memory; load no model, write nothing.",
-            show_envvar=False,
-        ),
-    ] = False,
+    dry_run: tilewise.DryRun = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,

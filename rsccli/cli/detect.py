@@ -119,15 +119,7 @@ def detect(
             show_envvar=False,
         ),
     ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            envvar="RSCCLI_DRY_RUN",
-            help="Print grid, tiles and expected memory; load no model, write nothing.",
-            show_envvar=False,
-        ),
-    ] = False,
+    dry_run: tilewise.DryRun = False,
     config: flags.Config = None,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,

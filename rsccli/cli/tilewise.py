@@ -5,7 +5,7 @@
 | `Pre`, `Post` | arguments | the images |
 | `Resume` | `--resume` | what happens to a run that was cut |
 | `MaxNewTokens` | `--max-new-tokens` | longest answer |
-| `Jobs`, `MinValid` | `--jobs`, `--min-valid` | the run |
+| `Jobs`, `MinValid`, `DryRun` | `--jobs`, `--min-valid`, `--dry-run` | the run |
 
 `ask`, `ground` and `detect` take them all as one value, `PAIR`, and with them those of `rsccli.cli.observe`.
 
@@ -59,6 +59,15 @@ MinValid = Annotated[
         "--min-valid",
         envvar="RSCCLI_MIN_VALID",
         help="Tiles with a smaller share of valid pixels are skipped (and say so).",
+        show_envvar=False,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        envvar="RSCCLI_DRY_RUN",
+        help="Print grid, tiles and expected memory; load no model, write nothing.",
         show_envvar=False,
     ),
 ]
