@@ -11,10 +11,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from rsccli.peak_memory import peak_memory_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -60,33 +61,42 @@ def run_child(command: Sequence[str], env: dict[str, str] | None = None, cores: 
         command: what to run. env: variables to add. cores: bind to so many cores.
     """
     bound = set(sorted(os.sched_getaffinity(0))[:cores]) if cores else None
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start = time.perf_counter()
+    told, tell = os.pipe()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, open(told) as cost:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(tell), *command],
             stdout=out,
             stderr=err,
             env={**os.environ, **(env or {})},
+            pass_fds=[tell],
             preexec_fn=(lambda: os.sched_setaffinity(0, bound)) if bound else None,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+        os.close(tell)
+        wall_s, cpu_s, peak_kb, returncode = json.loads(cost.read())
+        process.wait()
         out.seek(0)
         err.seek(0)
-        return Cost(
-            wall,
-            usage.ru_utime + usage.ru_stime,
-            usage.ru_maxrss / 1024,
-            process.returncode,
-            out.read(),
-            err.read(),
-        )
+        return Cost(wall_s, cpu_s, peak_kb / 1024, returncode, out.read(), err.read())
+
+
+# Linux counts what a process was before exec into its largest resident set (see rsccli.peak_memory): a small process
+# starts what is weighed.
+_LAUNCHER = """
+import os, sys, time
+tell, command = int(sys.argv[1]), sys.argv[2:]
+os.set_inheritable(tell, False)
+begun = time.perf_counter()
+child = os.posix_spawnp(command[0], command, os.environ)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - begun
+told = [wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]
+os.write(tell, repr(told).encode())
+"""
 
 
 def own_peak_mb() -> float:
     """Largest resident set of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory_bytes() / 2**20
 
 
 def own_cpu_s() -> float:
