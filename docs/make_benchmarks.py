@@ -1,10 +1,11 @@
-"""Put the tables that `make bench` left in out/bench/ together as docs/benchmarks.md.
+"""Put the tables that `make bench` left in out/bench/ into docs/benchmarks.md; sections not measured again stay.
 
 Usage: python docs/make_benchmarks.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -31,17 +32,32 @@ them here. Everything that a table compares was measured in the same run. What i
 """
 
 
+PAGE = HERE / "benchmarks.md"
+
+
+def sections(page: str) -> dict[str, str]:
+    """What a page holds: sections by the benchmark that their last line names."""
+    found = {}
+    for part in re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]:
+        named = re.search(r"^Command: `make bench-(\w+)\b.*\s*\Z", part, re.MULTILINE)
+        if named is None:
+            raise SystemExit(f"{PAGE}: a section has no last line that names its command: {part.splitlines()[0]}")
+        found[named[1]] = part.strip() + "\n"
+    return found
+
+
 def main() -> None:
-    """Write the page from the sections that are there."""
+    """Write the page from the tables that are there and the sections that it has."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "out" / "bench"
-    parts = [HEAD]
-    for name in ORDER:
-        table = folder / f"{name}.md"
-        if table.is_file():
-            parts.append(f"{table.read_text(encoding='utf-8').strip()}\n\nCommand: `make bench-{name}`.\n")
-    if len(parts) == 1:
+    found = sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    measured = [name for name in ORDER if (folder / f"{name}.md").is_file()]
+    if not measured:
         raise SystemExit(f"{folder} holds no tables: run `make bench` first")
-    (HERE / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    for name in measured:
+        table = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+        found[name] = f"{table}\n\nCommand: `make bench-{name}`.\n"
+    PAGE.write_text("\n".join([HEAD, *(found[name] for name in ORDER if name in found)]), encoding="utf-8")
+    print(f"{PAGE.name}: measured: {', '.join(measured)}")
 
 
 if __name__ == "__main__":
