@@ -171,15 +171,7 @@ def caption(
     jobs: tilewise.Jobs = 2,
     geometry: PairOptions,
     min_valid: tilewise.MinValid = 0.1,
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report/--no-report",
-            envvar="RSCCLI_REPORT",
-            help="Write the report (.html, .md, .json) and the QGIS style beside the output.",
-            show_envvar=False,
-        ),
-    ] = True,
+    report: flags.Report = True,
     mask: Annotated[
         Path | None,
         typer.Option(

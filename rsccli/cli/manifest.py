@@ -108,13 +108,9 @@ def caption_manifest(
 
     @contextmanager
     def progress(index: int, scene: Scene, job: PreparedJob) -> Iterator[Progress]:
-        from rsccli.cli.progress import TileProgress
+        from rsccli.cli.progress import announced
 
-        if not quiet:
-            print(f"rsccli: scene {index + 1} of {len(prepared.mine)}: {scene.id}", file=sys.stderr)
-            for warning in job.facts.warnings:
-                print(f"rsccli: warning: {scene.id}: {warning}", file=sys.stderr)
-        with TileProgress(len(job.pair.plan), quiet) as shown:
+        with announced(f"scene {index + 1} of {len(prepared.mine)}", scene.id, job, quiet) as shown:
             yield shown
 
     if scheduler is None:

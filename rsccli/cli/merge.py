@@ -60,15 +60,7 @@ def merge(
             show_envvar=False,
         ),
     ] = None,
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report/--no-report",
-            envvar="RSCCLI_REPORT",
-            help="Write the report (.html, .md, .json) and the QGIS style beside the output.",
-            show_envvar=False,
-        ),
-    ] = True,
+    report: flags.Report = True,
     summary_model: SummaryModelOption = None,
     basemap: flags.Basemap = None,
     overwrite: flags.Overwrite = False,

@@ -12,7 +12,7 @@
 | `RadiometryRule`, `Coregister` | `--radiometry`, `--coregister` | values and shift |
 | `AllowSame`, `AllowUpsampling` | `--allow-same`, `--allow-upsampling` | lift a refusal |
 | `AllowLinked` | `--allow-linked` | follow what inputs name outside of their folders |
-| `Basemap` | `--basemap` | a background map in the report |
+| `Report`, `Basemap` | `--report`, `--basemap` | the report, and a background map in it |
 | `CacheMb` | `--cache-mb` | GDAL's block cache |
 | `Config` | `--config` | defaults from a TOML file |
 | `Quiet`, `Verbose` | `-q`, `-v` | less or more on stderr |
@@ -331,6 +331,16 @@ Config = Annotated[
         callback=_read_config,
         is_eager=True,
         help="Defaults of options, by their long names, at the top or in a table named after the command.",
+        show_envvar=False,
+    ),
+]
+
+Report = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report",
+        envvar="RSCCLI_REPORT",
+        help="Write the report (.html, .md, .json) and the QGIS style beside the output.",
         show_envvar=False,
     ),
 ]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rsccli.run.caption import PreparedJob
 
 LINE_EVERY_S = 60.0
 
@@ -48,3 +54,18 @@ class TileProgress:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+@contextmanager
+def announced(place: str, name: str, prepared: PreparedJob, quiet: bool) -> Iterator[TileProgress]:
+    """The progress of one pair of many, after a line that says which.
+
+    Args:
+        place: ``scene 3 of 10``. name: of the pair, which its warnings begin with.
+    """
+    if not quiet:
+        print(f"rsccli: {place}: {name}", file=sys.stderr)
+        for warning in prepared.facts.warnings:
+            print(f"rsccli: warning: {name}: {warning}", file=sys.stderr)
+    with TileProgress(len(prepared.pair.plan), quiet) as shown:
+        yield shown

@@ -152,13 +152,9 @@ def caption_series(
 
     @contextmanager
     def progress(index: int, pair: SeriesPair, prepared: PreparedJob) -> Iterator[Progress]:
-        from rsccli.cli.progress import TileProgress
+        from rsccli.cli.progress import announced
 
-        if not quiet:
-            print(f"rsccli: pair {index + 1} of {len(series.pairs)}: {pair.label}", file=sys.stderr)
-            for warning in prepared.facts.warnings:
-                print(f"rsccli: warning: {pair.label}: {warning}", file=sys.stderr)
-        with TileProgress(len(prepared.pair.plan), quiet) as shown:
+        with announced(f"pair {index + 1} of {len(series.pairs)}", pair.label, prepared, quiet) as shown:
             yield shown
 
     timeline = run_series(series, progress)
